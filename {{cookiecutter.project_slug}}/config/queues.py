@@ -1,0 +1,24 @@
+"""Queues, workers and routes: the one place to change them.
+
+Everything else follows: the settings, `python -m workers.run`, `make run` and the checks.
+"""
+
+from workers.worker import Worker
+
+# The first worker's queue takes every task that no route names.
+WORKERS = (
+    # % for worker in topology(cookiecutter).workers
+    {{worker | declaration}},
+    # % endfor
+)
+
+# A task's name, or a glob with *, and the queue that it goes to; the first match wins.
+# % if topology(cookiecutter).routes
+ROUTES: dict[str, str] = {
+    # % for task, queue in topology(cookiecutter).routes.items()
+    "{{task}}": "{{queue}}",
+    # % endfor
+}
+# % else
+ROUTES: dict[str, str] = {}
+# % endif
