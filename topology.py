@@ -275,12 +275,14 @@ def _command(answers: Answers) -> str:
     """Return the command that gives the same answers again to the same template."""
     context = click.get_current_context(silent=True)
     options = context.params if context else {}
-    words = ["cookiecutter", str(options.get("template") or HERE), "--no-input"]
+    template = str(options.get("template") or HERE)
+    words = ["cookiecutter", _shell_quoted(template), "--no-input"]
     for flag in ("checkout", "directory", "output_dir"):
         if (value := options.get(flag)) not in (None, "."):
-            words += [f"--{flag.replace('_', '-')}", str(value)]
-    words += [f"{name}={value}" for name, value in answers.items() if not name.startswith("_")]
-    return " ".join(_shell_quoted(word) for word in words)
+            words += [f"--{flag.replace('_', '-')}", _shell_quoted(str(value))]
+    public = {name: str(value) for name, value in answers.items() if not name.startswith("_")}
+    words += [f"{name}={_shell_quoted(value)}" for name, value in public.items()]
+    return " ".join(words)
 
 
 def _shell_quoted(word: str) -> str:

@@ -16,7 +16,7 @@ from config.queues import WORKERS
 from dev import servers
 from dev.ports import LOOPBACK, free_port, is_free
 from workers import supervise
-from workers.supervise import BACKING, FRONT, Program
+from workers.supervise import Program
 from workers.worker import Worker
 
 INTERRUPTED = 130  # what a shell reports after Ctrl-C
@@ -32,9 +32,9 @@ def main() -> None:
         "EMAIL_URL": f"file:///{servers.LOCAL}/mail",
     }
     programs = [
-        Program("payments", payments_command(payments_port), BACKING),
+        Program("payments", payments_command(payments_port), "backing"),
         *supervise.workers(workers),
-        Program("web", web_command(port), FRONT),
+        Program("web", web_command(port), "front"),
     ]
     with servers.shared() as urls:
         environment = servers.environment({**offers, **urls})

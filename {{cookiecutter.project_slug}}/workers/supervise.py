@@ -5,16 +5,16 @@ import pwd
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from workers.worker import Worker
 
-# Started first and stopped last: what others need. supervisord waits for a whole rank to stop
-# before it touches the one below.
-BACKING, WORKER, FRONT = 10, 20, 30
+# supervisord starts groups in this order and stops them in the reverse one, each as a whole
+# before the next: what others need goes last, and workers drain side by side.
+GROUPS = ("backing", "workers", "front")
 
 # Longer than the hard time limit of a task (config/settings/tasks.py), so that a stop never
 # cuts a task short that would have been allowed to finish. Seconds.
@@ -25,13 +25,13 @@ STOP_WAIT = 330
 class Program:
     """A program for supervisord.
 
-    rank: BACKING, WORKER or FRONT.
+    group: one of GROUPS.
     processes: how many of it; where it is more than one, each gets `--process NUMBER`.
     """
 
     name: str
     command: list[str]
-    rank: int
+    group: str
     processes: int = 1
 
     @property
@@ -47,14 +47,14 @@ def workers(declared: Iterable[Worker]) -> list[Program]:
         Program(
             worker.name,
             [sys.executable, "-m", "workers.run", worker.name],
-            WORKER,
+            "workers",
             worker.processes[0] if isinstance(worker.processes, tuple) else worker.processes,
         )
         for worker in declared
     ]
 
 
-def configuration(programs: Iterable[Program]) -> str:
+def configuration(programs: Sequence[Program]) -> str:
     """Return a configuration that passes every program's output on to its own."""
     sections = [
         "[supervisord]",
@@ -73,7 +73,6 @@ def configuration(programs: Iterable[Program]) -> str:
             "process_name = %(program_name)s-%(process_num)d",
             f"numprocs = {program.processes}",
             "numprocs_start = 1",
-            f"priority = {program.rank}",
             "autorestart = true",
             # TERM goes to the main process only: sent to the group, it would kill prefork's
             # children in mid-task.
@@ -85,10 +84,18 @@ def configuration(programs: Iterable[Program]) -> str:
             "stdout_logfile = /dev/fd/1",
             "stdout_logfile_maxbytes = 0",
         ]
+    for priority, group in enumerate(GROUPS, start=1):
+        if members := [program.name for program in programs if program.group == group]:
+            sections += [
+                "",
+                f"[group:{group}]",
+                f"programs = {','.join(members)}",
+                f"priority = {priority}",
+            ]
     return "\n".join(sections) + "\n"
 
 
-def command(programs: Iterable[Program]) -> list[str]:
+def command(programs: Sequence[Program]) -> list[str]:
     """Write the configuration to a temporary folder and return the supervisord command for it.
 
     Raises SystemExit where supervisord is not installed.
@@ -100,7 +107,7 @@ def command(programs: Iterable[Program]) -> list[str]:
     return [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(file)]
 
 
-def become(programs: Iterable[Program]) -> None:
+def become(programs: Sequence[Program]) -> None:
     """Replace this process by supervisord."""
     line = command(programs)
     os.execv(line[0], line)

@@ -1,0 +1,37 @@
+PYTHON := .venv/bin/python
+READY := .venv/.ready
+SOURCES := topology.py hooks scripts tests
+
+.PHONY: help demo test lint format golden servers
+
+help:  ## Show the commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+
+demo: $(READY)  ## Render the default project and watch it take an order; KEEP=1 leaves it running
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) scripts/demo.py
+
+test: $(READY)  ## Run every test; as root on Debian or Ubuntu, install missing servers first
+	@scripts/servers --if-root
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m pytest $(ARGS)
+
+lint: $(READY)  ## Check style and types
+	@$(PYTHON) -m ruff check $(SOURCES)
+	@$(PYTHON) -m ruff format --check $(SOURCES)
+	@$(PYTHON) -m mypy
+
+format: $(READY)  ## Mend what the formatter and the linter can, in the template's sources too
+	@$(PYTHON) -m ruff format $(SOURCES)
+	@$(PYTHON) -m ruff check --fix $(SOURCES)
+	@$(PYTHON) -m ruff format --isolated --line-length 100 '{{cookiecutter.project_slug}}'
+
+golden: $(READY)  ## Render the golden trees anew, for a reviewer to see what changed
+	@$(PYTHON) -m pytest tests/test_golden.py --refresh-golden
+
+servers:  ## Install the servers that the tests start (Debian, Ubuntu; needs root)
+	@scripts/servers
+
+$(READY): pyproject.toml
+	@python3 -m venv .venv
+	@.venv/bin/pip install --quiet --disable-pip-version-check uv
+	@.venv/bin/uv pip install --quiet --python $(PYTHON) --group dev
+	@touch $@

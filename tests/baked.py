@@ -1,0 +1,172 @@
+"""A rendered project, and what a person could do with it."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import port_for
+import pytest
+from cookiecutter.main import cookiecutter
+
+TEMPLATE = Path(__file__).resolve().parents[1]
+SOURCES = TEMPLATE / "{{cookiecutter.project_slug}}"
+
+
+def bake(folder: Path, **answers: str) -> "BakedProject":
+    """Render a project into a folder, in this process."""
+    path = cookiecutter(
+        str(TEMPLATE),
+        no_input=True,
+        extra_context=answers,
+        output_dir=str(folder),
+        default_config=True,
+    )
+    return BakedProject(Path(path))
+
+
+def command_line(
+    *arguments: str, folder: Path, stdin: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the cookiecutter command in a folder that holds its own configuration and replays."""
+    (folder / "home").mkdir(parents=True, exist_ok=True)
+    return subprocess.run(
+        [sys.executable, "-m", "cookiecutter", str(TEMPLATE), *arguments],
+        cwd=folder,
+        env={**os.environ, "HOME": str(folder / "home")},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def wait_until(ask: Callable[[], Any], seconds: float) -> Any:
+    """Return the first true answer, or fail."""
+    deadline = time.monotonic() + seconds
+    while not (answer := ask()):
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.1)
+    return answer
+
+
+@dataclass(frozen=True)
+class BakedProject:
+    """A rendered project."""
+
+    path: Path
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """Every file's content by its path."""
+        return {
+            path.relative_to(self.path).as_posix(): path.read_bytes()
+            for path in sorted(self.path.rglob("*"))
+            if path.is_file()
+        }
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        """Return an environment that names no server and has the project's programs in front."""
+        ours = ("DATABASE_URL", "CELERY_", "CACHE_URL", "DJANGO_", "PYTEST_")
+        outer = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        return {**outer, "PATH": f"{self.path}/.venv/bin:{os.environ['PATH']}", **changes}
+
+    def run(self, *command: str, **changes: str) -> str:
+        """Run a command that must succeed, and return what it printed."""
+        result = subprocess.run(
+            command,
+            cwd=self.path,
+            env=self.environment(**changes),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, f"{command} failed:\n{result.stdout}"
+        return result.stdout
+
+    @contextmanager
+    def running(self, **changes: str) -> Iterator["RunningProject"]:
+        """Keep `make run` up."""
+        port = port_for.select_random()
+        log = self.path / "run.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                ["make", "run", f"PORT={port}"],
+                cwd=self.path,
+                env=self.environment(**changes),
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        service = RunningProject(self, f"http://127.0.0.1:{port}", process, log)
+        try:
+            service.wait_for(service.is_up, 120)
+            yield service
+        finally:
+            service.interrupt()
+            process.wait(timeout=120)
+
+
+@dataclass(frozen=True)
+class RunningProject:
+    """A project under `make run`."""
+
+    project: BakedProject
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def wait_for(self, ask: Callable[[], Any], seconds: float) -> Any:
+        """Return the first true answer, or fail with the end of the log."""
+        deadline = time.monotonic() + seconds
+        while not (answer := ask()):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(self.log.read_text(errors="replace")[-5000:])
+            time.sleep(0.1)
+        return answer
+
+    def is_up(self) -> bool:
+        """Tell whether the web answers."""
+        try:
+            return httpx.get(f"{self.url}/").is_success
+        except httpx.TransportError:
+            return False
+
+    def place(self) -> str:
+        """Place an order and return its id."""
+        order = {"email": "a@example.com", "amount": "12.50"}
+        answer = httpx.post(f"{self.url}/api/orders/", json=order)
+        assert answer.status_code == 201, answer.text
+        order_id: str = answer.json()["id"]
+        return order_id
+
+    def order(self, order_id: str) -> dict[str, Any]:
+        """Return what the API says of an order."""
+        order: dict[str, Any] = httpx.get(f"{self.url}/api/orders/{order_id}/").json()
+        return order
+
+    def finish(self, order_id: str) -> dict[str, Any]:
+        """Wait until an order has ended, and return it."""
+
+        def ended() -> dict[str, Any] | None:
+            order = self.order(order_id)
+            return order if order["state"] in ("completed", "failed") else None
+
+        order: dict[str, Any] = self.wait_for(ended, 60)
+        return order
+
+    def manage(self, *command: str) -> str:
+        """Run a command on the servers that are up."""
+        return self.project.run("python", "-m", "dev.servers", *command)
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, 2)

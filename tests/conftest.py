@@ -1,0 +1,55 @@
+"""Options of the test run, and projects that several tests share."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.baked import BakedProject, bake
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the one switch that renders the golden trees anew."""
+    parser.addoption("--refresh-golden", action="store_true", help="render tests/golden anew")
+
+
+@pytest.fixture
+def redis_server() -> Path:
+    """The real Redis of this machine."""
+    return _installed(shutil.which("redis-server"), "redis-server")
+
+
+@pytest.fixture
+def postgresql() -> Path:
+    """The folder of the real PostgreSQL's programs."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    return _installed(found[-1].parent if found else None, "postgresql")
+
+
+def _installed(program: Path | str | None, package: str) -> Path:
+    if program is None:
+        pytest.skip(f"{package} is not installed: sudo make servers")
+    return Path(program)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List what was left out, and why."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    for report in skipped:
+        terminalreporter.line(f"left out: {report.nodeid}: {report.longrepr[2]}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail where something was left out and CI is set."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def default_project(tmp_path_factory: pytest.TempPathFactory) -> BakedProject:
+    """The default answers, set up as its user would."""
+    project = bake(tmp_path_factory.mktemp("default"))
+    project.run("make", "setup")
+    return project

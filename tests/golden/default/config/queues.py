@@ -1,0 +1,21 @@
+"""Queues, workers and routes: the one place to change them.
+
+Everything else follows: the settings, `python -m workers.run`, `make run` and the checks.
+"""
+
+from workers.worker import Worker
+
+# The first worker's queue takes every task that no route names.
+WORKERS = (
+    Worker("default", pool="prefork", concurrency=4),
+    Worker("cpu_heavy", pool="prefork", concurrency=4),
+    Worker("io_heavy", pool="gevent", concurrency=100),
+    Worker("email", pool="prefork", concurrency=4),
+)
+
+# A task's name, or a glob with *, and the queue that it goes to; the first match wins.
+ROUTES: dict[str, str] = {
+    "orders.tasks.render_*": "cpu_heavy",
+    "orders.tasks.call_*": "io_heavy",
+    "orders.tasks.send_*": "email",
+}

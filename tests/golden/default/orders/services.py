@@ -1,0 +1,104 @@
+"""What can be done with an order. Each step is safe to run twice: only the first one counts."""
+
+import hashlib
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db import transaction
+
+from orders import gateway
+from orders.models import Invoice, Job, Order
+
+State = Order.State
+
+# About a quarter of a second of one CPU core.
+SEAL_ROUNDS = 600_000
+
+
+@dataclass(frozen=True)
+class Performer:
+    """The task that does a step, and where it runs."""
+
+    task: str
+    task_id: str
+    worker: str
+    queue: str
+
+
+def place(email: str, amount: Decimal, idempotency_key: str | None = None) -> tuple[Order, bool]:
+    """Return the order and whether it is new; a key that was used before gives its order."""
+    order = {"email": email, "amount": amount}
+    if idempotency_key is None:
+        return Order.objects.create(**order), True
+    return Order.objects.get_or_create(idempotency_key=idempotency_key, defaults=order)
+
+
+def accept(order_id: str, by: Performer) -> None:
+    """Write down who took the order on."""
+    Job.objects.get_or_create(order_id=order_id, state=State.PLACED, defaults=asdict(by))
+
+
+def charge(order_id: str, by: Performer) -> None:
+    """Charge the order; it fails where the payment is declined.
+
+    Raises gateway.UnavailableError, and then nothing has changed here.
+    """
+    order = Order.objects.get(pk=order_id)
+    if order.state != State.PLACED:
+        return
+    try:
+        # The order's id is the key: a second call with it is not a second charge.
+        charge_id = gateway.charge(order.amount, idempotency_key=str(order.id))
+    except gateway.DeclinedError as declined:
+        fail(order_id, str(declined))
+    else:
+        _advance(order_id, State.PLACED, State.CHARGED, by, charge_id=charge_id)
+
+
+def render_invoice(order_id: str, by: Performer) -> None:
+    """Write and seal the invoice of a charged order."""
+    order = Order.objects.get(pk=order_id)
+    if order.state != State.CHARGED:
+        return
+    document = f"Invoice {order.id}\n\nTo: {order.email}\nAmount: {order.amount}\n"
+    seal = hashlib.pbkdf2_hmac("sha256", document.encode(), order.id.bytes, SEAL_ROUNDS).hex()
+    with transaction.atomic():
+        if _advance(order_id, State.CHARGED, State.INVOICED, by):
+            Invoice.objects.create(order=order, document=document, seal=seal)
+
+
+def send_receipt(order_id: str, by: Performer) -> None:
+    """Mail the invoice and complete the order.
+
+    A mail server knows no idempotency key: killed between the mail and the commit, this sends
+    the mail again, under the same Message-ID.
+    """
+    order = Order.objects.select_related("invoice").get(pk=order_id)
+    if order.state != State.INVOICED:
+        return
+    EmailMessage(
+        subject=f"{settings.SERVICE_NAME}: your receipt",
+        body=order.invoice.document,
+        to=[order.email],
+        headers={"Message-ID": f"<{order.id}@orders>"},
+    ).send()
+    _advance(order_id, State.INVOICED, State.COMPLETED, by)
+
+
+def fail(order_id: str, reason: str) -> None:
+    """End the order as failed, unless it has ended already."""
+    ended = (State.COMPLETED, State.FAILED)
+    Order.objects.filter(pk=order_id).exclude(state__in=ended).update(
+        state=State.FAILED, failure=reason[:200]
+    )
+
+
+def _advance(order_id: str, old: State, new: State, by: Performer, **changes: str) -> bool:
+    """Move the order from one state to the next; return False where somebody else already did."""
+    with transaction.atomic():
+        moved = Order.objects.filter(pk=order_id, state=old).update(state=new, **changes)
+        if moved:
+            Job.objects.create(order_id=order_id, state=new, **asdict(by))
+    return bool(moved)

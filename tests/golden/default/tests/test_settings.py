@@ -1,0 +1,181 @@
+"""The settings of a serious deployment, and how they refuse a bad environment."""
+
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from celery.app.defaults import NAMESPACES, flatten
+from django.conf import settings
+
+from config.queues import WORKERS
+from config.settings import tasks
+from workers import supervise
+
+EXPECTED = {
+    "TASK_SERIALIZER": "json",
+    "RESULT_SERIALIZER": "json",
+    "ACCEPT_CONTENT": ["json"],
+    "RESULT_ACCEPT_CONTENT": ["json"],
+    "ENABLE_UTC": True,
+    "TIMEZONE": "UTC",
+    "TASK_ACKS_LATE": True,
+    "WORKER_PREFETCH_MULTIPLIER": 1,
+    "WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS": True,
+    "BROKER_CONNECTION_RETRY_ON_STARTUP": True,
+    "WORKER_MAX_TASKS_PER_CHILD": 1000,
+    "WORKER_MAX_MEMORY_PER_CHILD": 400_000,
+    "RESULT_EXPIRES": 86_400,
+    "TASK_TRACK_STARTED": True,
+    "WORKER_SEND_TASK_EVENTS": True,
+    "TASK_SEND_SENT_EVENT": True,
+    "TASK_SOFT_TIME_LIMIT": 240,
+    "TASK_TIME_LIMIT": 300,
+    "TASK_CREATE_MISSING_QUEUES": False,
+}
+COMMENTED = {
+    *EXPECTED,
+    "TASK_PUBLISH_RETRY_POLICY",
+    "REDIS_SOCKET_TIMEOUT",
+    "TASK_QUEUES",
+    "TASK_ROUTES",
+    "BROKER_USE_SSL",
+    "REDIS_BACKEND_USE_SSL",
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_the_setting_is_what_we_rely_on(name: str) -> None:
+    assert getattr(settings, f"CELERY_{name}") == EXPECTED[name]
+
+
+@pytest.mark.parametrize("name", COMMENTED)
+def test_the_setting_has_its_reason_above_it(name: str) -> None:
+    source = Path(tasks.__file__).read_text()
+    assert re.search(rf"^# .*[.:)]\nCELERY_{name} = ", source, re.MULTILINE), name
+
+
+def test_publishing_gives_up() -> None:
+    assert settings.CELERY_BROKER_TRANSPORT_OPTIONS["socket_timeout"] <= 10
+    assert settings.CELERY_TASK_PUBLISH_RETRY_POLICY["max_retries"] <= 5
+
+
+def test_celery_knows_every_setting() -> None:
+    known = {option[0].upper() for option in flatten(NAMESPACES)}
+    ours = {name.removeprefix("CELERY_") for name in dir(settings) if name.startswith("CELERY_")}
+    assert ours - known == set()
+
+
+def test_a_stop_waits_for_the_longest_task() -> None:
+    assert settings.CELERY_TASK_SOFT_TIME_LIMIT < settings.CELERY_TASK_TIME_LIMIT
+    assert settings.CELERY_TASK_TIME_LIMIT < supervise.STOP_WAIT
+
+
+PRODUCTION = {
+    "DJANGO_SECRET_KEY": secrets.token_urlsafe(50),
+    "DJANGO_DEBUG": "false",
+    "DJANGO_ALLOWED_HOSTS": "orders.example.com",
+    "DATABASE_URL": "postgresql://user:password@db.example.com:5432/orders",
+    "CELERY_BROKER_URL": "rediss://:password@redis.example.com:6379/0",
+    "CELERY_RESULT_BACKEND": "rediss://:password@redis.example.com:6379/1",
+    "CACHE_URL": "rediss://:password@redis.example.com:6379/2",
+}
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project without its .env, which would fill in what a test leaves out."""
+    root = Path(__file__).parents[1]
+    copy = tmp_path_factory.mktemp("bare") / "project"
+    shutil.copytree(root, copy, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+    return copy
+
+
+def python(
+    folder: Path, *arguments: str, **changes: str | None
+) -> subprocess.CompletedProcess[str]:
+    """Run Python with production's environment and these changes; None leaves a variable out."""
+    values = {"PATH": os.environ["PATH"], **PRODUCTION, **changes}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={name: value for name, value in values.items() if value is not None},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_deployment_check_is_clean(bare: Path) -> None:
+    result = python(bare, "manage.py", "check", "--deploy", "--fail-level", "WARNING")
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("DJANGO_SECRET_KEY", "", "Shorter than minimum length"),
+        ("DJANGO_DEBUG", "perhaps", "Not a valid boolean"),
+        ("DATABASE_URL", "nonsense", "malformed"),
+        ("DATABASE_URL", "postgresql://host", "names no database"),
+        ("DATABASE_URL", "mysql://host/orders", "postgresql://"),
+        ("CELERY_BROKER_URL", "", "redis://HOST:PORT/NUMBER"),
+        ("CELERY_BROKER_URL", "amqp://host", "redis://HOST:PORT/NUMBER"),
+        ("CELERY_RESULT_BACKEND", "redis://host/queue", "redis://HOST:PORT/NUMBER"),
+        ("CELERY_RESULT_BACKEND", "redis://redis.example.com/0", "the same Redis database"),
+        ("CACHE_URL", "redis://host:port/2", "not a URL"),
+        ("CACHE_URL", "redis://redis.example.com/0", "the same Redis database"),
+        ("EMAIL_URL", "pigeon://post", "known scheme"),
+        *((variable, None, "not set") for variable in PRODUCTION if variable != "DJANGO_DEBUG"),
+    ],
+)
+def test_a_bad_variable_stops_the_start_with_a_sentence(
+    bare: Path, variable: str, value: str | None, words: str
+) -> None:
+    result = python(bare, "manage.py", "check", **{variable: value})
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Cannot start: ")
+    assert f'"{variable}"' in line
+    assert words in line
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "-m celery -A config worker",
+        f"-m workers.run {WORKERS[0].name}",
+        "-c __import__('config.wsgi')",
+    ],
+)
+def test_whatever_is_started_says_so(bare: Path, program: str) -> None:
+    result = python(bare, *program.split(), CACHE_URL="nonsense")
+    assert result.returncode == 1
+    assert result.stderr.startswith('Cannot start: Environment variable "CACHE_URL"')
+
+
+def show(folder: Path, names: str, **changes: str | None) -> str:
+    code = f"import config.settings as s; print({names})"
+    return python(folder, "-c", code, **changes).stdout.strip()
+
+
+def test_debug_is_off_unless_somebody_asks(bare: Path) -> None:
+    assert show(bare, "s.DEBUG", DJANGO_DEBUG=None) == "False"
+
+
+@pytest.mark.parametrize(("scheme", "expected"), [("redis", "None None"), ("rediss", "True True")])
+def test_certificates_are_verified_where_the_url_asks_for_tls(
+    bare: Path, scheme: str, expected: str
+) -> None:
+    urls = {
+        name: value.replace("rediss://", f"{scheme}://")
+        for name, value in PRODUCTION.items()
+        if value.startswith("rediss://")
+    }
+    required = "x and x == {'ssl_cert_reqs': 2}"  # ssl.CERT_REQUIRED
+    names = f"*({required} for x in (s.CELERY_BROKER_USE_SSL, s.CELERY_REDIS_BACKEND_USE_SSL))"
+    assert show(bare, names, **urls) == expected

@@ -1,0 +1,69 @@
+"""System checks that hold the running project to config/queues.py."""
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Any
+
+from celery import current_app
+from django.core.checks import CheckMessage, Error, register
+
+from config.queues import ROUTES, WORKERS
+from workers.worker import POOLS, problems
+
+DECLARATION = "config/queues.py"
+
+
+@register("workers")
+def check_declaration(**kwargs: Any) -> list[CheckMessage]:
+    """Refuse a declaration that breaks a rule, among them a route to an undeclared queue."""
+    return [
+        Error(
+            f"{DECLARATION}: {found.value}: {found.reason}.", f"{found.remedy}.", id="workers.E001"
+        )
+        for found in problems(WORKERS, ROUTES)
+    ]
+
+
+@register("workers")
+def check_queues_are_consumed(**kwargs: Any) -> list[CheckMessage]:
+    """Refuse a queue that the settings or a task name and that no worker consumes."""
+    consumed = {queue for worker in WORKERS for queue in worker.consumes}
+    return [
+        Error(
+            f"{place} names the queue {queue!r}, which no worker consumes: its tasks would wait for ever.",
+            f"Add it to a worker in {DECLARATION}, or name one of: {', '.join(sorted(consumed))}.",
+            id="workers.E002",
+        )
+        for place, queue in _named_queues()
+        if queue not in consumed
+    ]
+
+
+@register("workers")
+def check_pools_are_installed(**kwargs: Any) -> list[CheckMessage]:
+    """Refuse a pool whose package is missing: its worker would die at its start."""
+    needed = {
+        worker: pool.package
+        for worker in WORKERS
+        if (pool := POOLS.get(worker.pool)) and pool.package
+    }
+    return [
+        Error(
+            f"The worker {worker.name!r} uses the pool {worker.pool!r}, which needs {package}.",
+            f"Run `uv add {package}`.",
+            id="workers.E003",
+        )
+        for worker, package in needed.items()
+        if find_spec(package) is None
+    ]
+
+
+def _named_queues() -> Iterator[tuple[str, str]]:
+    """Yield (place, queue) for every queue that is named outside the declaration."""
+    conf = current_app.conf
+    yield "CELERY_TASK_DEFAULT_QUEUE", conf.task_default_queue
+    for queue in conf.task_queues or ():
+        yield "CELERY_TASK_QUEUES", queue.name
+    for task in current_app.tasks.values():
+        if queue := getattr(task, "queue", None):
+            yield f"The task {task.name}", queue

@@ -1,0 +1,74 @@
+"""Starts workers as config/queues.py declares them.
+
+    python -m workers.run io_heavy              become that worker
+    python -m workers.run io_heavy --process 2  the second of several on one host
+    python -m workers.run io_heavy --print      show the command instead
+    python -m workers.run --all                 every declared worker, under supervisord
+
+Standard library only, so that the command is there before Django and Celery are.
+"""
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+
+from config.queues import WORKERS
+from workers import supervise
+from workers.worker import Worker
+
+
+def command(worker: Worker, process: int | None = None) -> list[str]:
+    """Return the Celery command of a worker.
+
+    process: its number, where several run on one host: node names must differ, or remote control
+        and monitoring see one worker.
+    """
+    node = worker.name if process is None else f"{worker.name}-{process}"
+    match worker.concurrency:
+        case (low, high):
+            size = f"--autoscale={high},{low}"
+        case number:
+            size = f"--concurrency={number}"
+    # Greenlet pools patch the standard library only where `--pool=` stands on the command line.
+    return [
+        *("celery", "-A", "config", "worker"),
+        f"--hostname={node}@%h",
+        f"--pool={worker.pool}",
+        size,
+        f"--queues={','.join(worker.consumes)}",
+        "--loglevel=INFO",
+    ]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one worker, or all of them, in place of this process."""
+    known = {worker.name: worker for worker in WORKERS}
+    parser = argparse.ArgumentParser(prog="python -m workers.run", allow_abbrev=False)
+    parser.add_argument("name", nargs="?", help=f"one of: {', '.join(known)}")
+    parser.add_argument("--all", action="store_true", help="every worker, under supervisord")
+    parser.add_argument("--process", type=int, help="its number, of several on one host")
+    parser.add_argument("--print", action="store_true", help="show the command, run nothing")
+    options = parser.parse_args(argv)
+
+    if bool(options.name) == options.all:
+        parser.error(f"name one worker ({', '.join(known)}), or say --all")
+    if options.all and options.print:
+        print("\n".join(shlex.join(command(worker)) for worker in WORKERS))
+        return
+    if options.all:
+        supervise.become(supervise.workers(WORKERS))
+    if options.name not in known:
+        parser.error(f"no worker is called {options.name!r}; declared are: {', '.join(known)}")
+
+    line = command(known[options.name], options.process)
+    if options.print:
+        print(shlex.join(line))
+        return
+    os.environ["WORKER_NAME"] = options.name  # shown in each line of its log
+    os.execv(sys.executable, [sys.executable, "-m", *line])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""What a worker is, and the rules that a declaration of workers and routes must obey.
+
+Standard library only: deployment tools and health checks load this without Django or Celery.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+LONGEST_NAME = 40  # characters; a node name adds the host's, and process lists cut at about 80
+TASK = re.compile(r"[A-Za-z0-9_.:*-]+")
+LARGEST_CONCURRENCY = 10_000  # slots of one process; beyond this a typo is likelier than a plan
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What a pool of Celery's offers.
+
+    concurrency: how many tasks at once where nobody says otherwise.
+    autoscale: whether `--autoscale` works on it (`threads` dies of it).
+    package: what must be installed for it, beyond Celery.
+    """
+
+    concurrency: int
+    autoscale: bool
+    package: str | None = None
+
+
+# Fixed numbers, never the CPU count: in a container that is the host's.
+POOLS = {
+    "prefork": Pool(concurrency=4, autoscale=True),
+    "gevent": Pool(concurrency=100, autoscale=True, package="gevent"),
+    "threads": Pool(concurrency=20, autoscale=False),
+}
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One kind of worker process.
+
+    concurrency: tasks at once in one process, or the bounds of Celery's autoscale (min, max).
+    queues: what it consumes; empty means the queue of its own name.
+    processes: how many of it a deployment runs, or the bounds (min, max) between which it scales.
+    """
+
+    name: str
+    pool: str = "prefork"
+    concurrency: int | tuple[int, int] = POOLS["prefork"].concurrency
+    queues: tuple[str, ...] = ()
+    processes: int | tuple[int, int] = 1
+
+    @property
+    def consumes(self) -> tuple[str, ...]:
+        """The names of the queues that it takes tasks from."""
+        return self.queues or (self.name,)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a declaration: what, why, and what to do instead."""
+
+    value: str
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.value}: {self.reason}; {self.remedy}"
+
+
+def problems(workers: Iterable[Worker], routes: Mapping[str, str]) -> list[Problem]:
+    """Return every problem of a declaration, in the order of the declaration."""
+    workers = list(workers)
+    found = [problem for worker in workers for problem in _worker_problems(worker)]
+    if not workers:
+        found.append(Problem("no worker", "a task would wait for ever", "declare at least one"))
+    for name, times in Counter(worker.name for worker in workers).items():
+        if times > 1:
+            found.append(Problem(name, f"declared {times} times", "keep one of each name"))
+    queues = {queue for worker in workers for queue in worker.consumes}
+    for task, queue in routes.items():
+        if not TASK.fullmatch(task):
+            remedy = "write a task's name such as app.tasks.send, or a glob such as app.tasks.*"
+            found.append(Problem(f"{task}={queue}", "not the name of a task", remedy))
+        if queue not in queues:
+            known = ", ".join(sorted(queues)) or "none"
+            reason = f"no worker consumes the queue {queue!r}"
+            found.append(Problem(f"{task}={queue}", reason, f"route it to one of: {known}"))
+    return found
+
+
+def _worker_problems(worker: Worker) -> Iterator[Problem]:
+    for name in dict.fromkeys((worker.name, *worker.consumes)):
+        yield from _name_problems(name)
+    pool = POOLS.get(worker.pool)
+    if pool is None:
+        reason = f"unknown pool {worker.pool!r}"
+        yield Problem(worker.name, reason, f"choose one of: {', '.join(POOLS)}")
+    elif isinstance(worker.concurrency, tuple) and not pool.autoscale:
+        able = ", ".join(name for name, pool in POOLS.items() if pool.autoscale)
+        reason = f"the pool {worker.pool!r} cannot autoscale"
+        yield Problem(worker.name, reason, f"give one number, or a pool that can: {able}")
+    yield from _bounds_problems(worker.name, "concurrency", worker.concurrency)
+    yield from _bounds_problems(worker.name, "processes", worker.processes)
+
+
+def _name_problems(name: str) -> Iterator[Problem]:
+    if not NAME.fullmatch(name):
+        remedy = "start with a letter, then lower-case letters, digits and underscores"
+        yield Problem(name, "not a name for a worker or a queue", remedy)
+    elif len(name) > LONGEST_NAME:
+        yield Problem(name, f"{len(name)} characters", f"use at most {LONGEST_NAME}")
+
+
+def _bounds_problems(name: str, field: str, bounds: int | tuple[int, int]) -> Iterator[Problem]:
+    low, high = bounds if isinstance(bounds, tuple) else (bounds, bounds)
+    shown = f"{low}-{high}" if isinstance(bounds, tuple) else str(bounds)
+    if low < 1:
+        yield Problem(name, f"{field} {shown} starts below 1", "use 1 or more")
+    elif low > high:
+        yield Problem(name, f"{field} {shown} ends below its start", f"write {high}-{low}")
+    elif high > LARGEST_CONCURRENCY:
+        remedy = f"use at most {LARGEST_CONCURRENCY} and more workers"
+        yield Problem(name, f"{field} {shown} is more than one host carries", remedy)

@@ -1,0 +1,35 @@
+"""Talks to the payment service."""
+
+from decimal import Decimal
+
+import httpx
+from django.conf import settings
+
+
+class UnavailableError(Exception):
+    """The payment service did not answer, or not sensibly. Worth another try."""
+
+
+class DeclinedError(Exception):
+    """The payment service refused the charge. Another try would not help."""
+
+
+def charge(amount: Decimal, idempotency_key: str) -> str:
+    """Charge an amount once for each key and return the id of the charge.
+
+    Raises UnavailableError or DeclinedError.
+    """
+    try:
+        response = httpx.post(
+            f"{settings.PAYMENT_GATEWAY_URL}/charges",
+            json={"amount": str(amount)},
+            headers={"Idempotency-Key": idempotency_key},
+            timeout=settings.PAYMENT_GATEWAY_TIMEOUT,
+        )
+    except httpx.TransportError as error:
+        raise UnavailableError(f"{type(error).__name__}: {error}") from error
+    if response.status_code == httpx.codes.PAYMENT_REQUIRED:
+        raise DeclinedError("The payment was declined.")
+    if not response.is_success:
+        raise UnavailableError(f"The payment service answered {response.status_code}.")
+    return str(response.json()["id"])

@@ -1,0 +1,109 @@
+"""The pages and the JSON API of the orders."""
+
+import json
+import logging
+import uuid
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from kombu.exceptions import OperationalError
+
+from orders import services
+from orders.forms import IdempotencyForm, OrderForm
+from orders.models import Job, Order
+from orders.tasks import process_order
+
+logger = logging.getLogger(__name__)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def place_page(request: HttpRequest) -> HttpResponse:
+    """Show the form, and place the order that it describes."""
+    form = OrderForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        order, _ = services.place(form.cleaned_data["email"], form.cleaned_data["amount"])
+        _enqueue(order)
+        return redirect("order-page", order.id)
+    return render(request, "orders/place.html", {"form": form})
+
+
+@require_GET
+def order_page(request: HttpRequest, order_id: uuid.UUID) -> HttpResponse:
+    """Show where an order is, and which worker brought it there."""
+    order = get_object_or_404(Order, pk=order_id)
+    return render(request, "orders/order.html", {"order": order, "jobs": _jobs(order)})
+
+
+# No cookie gives any right here, so there is nothing that a forged request could borrow.
+@csrf_exempt
+@require_POST
+def place(request: HttpRequest) -> JsonResponse:
+    """Place an order: 201, or 200 where its Idempotency-Key already placed one."""
+    try:
+        body = json.loads(request.body)
+    except ValueError:
+        return _refusal({"body": ["This is not JSON."]})
+    if not isinstance(body, dict):
+        return _refusal({"body": ["This is not a JSON object."]})
+
+    form = OrderForm(body)
+    key = IdempotencyForm({"idempotency_key": request.headers.get("Idempotency-Key", "")})
+    if not (form.is_valid() and key.is_valid()):
+        return _refusal(form.errors | key.errors)
+
+    order, created = services.place(
+        form.cleaned_data["email"],
+        form.cleaned_data["amount"],
+        key.cleaned_data["idempotency_key"],
+    )
+    if not _enqueue(order):
+        reason = "The order is stored but not on its way yet; repeat it with its Idempotency-Key."
+        return JsonResponse({"id": str(order.id), "error": reason}, status=503)
+    return JsonResponse(_as_json(order), status=201 if created else 200)
+
+
+@require_GET
+def order(request: HttpRequest, order_id: uuid.UUID) -> JsonResponse:
+    """Tell where an order is."""
+    return JsonResponse(_as_json(get_object_or_404(Order, pk=order_id)))
+
+
+def _enqueue(order: Order) -> bool:
+    """Send an order on its way; return False where the broker cannot be reached.
+
+    An order that is still waiting is sent again: each step happens once however often it is sent.
+    """
+    if order.state != Order.State.PLACED:
+        return True
+    try:
+        transaction.on_commit(partial(process_order.delay, str(order.id)))
+    except OperationalError:
+        logger.exception("Order %s is stored but not enqueued", order.id)
+        return False
+    return True
+
+
+def _jobs(order: Order) -> list[Job]:
+    return list(Job.objects.filter(order_id=order.id))
+
+
+def _as_json(order: Order) -> dict[str, Any]:
+    return {
+        "id": str(order.id),
+        "state": order.state,
+        "amount": str(order.amount),
+        "failure": order.failure,
+        "jobs": [
+            {"state": job.state, "task": job.task, "worker": job.worker, "queue": job.queue}
+            for job in _jobs(order)
+        ],
+    }
+
+
+def _refusal(errors: dict[str, Any]) -> JsonResponse:
+    return JsonResponse({"errors": {field: list(errors[field]) for field in errors}}, status=400)

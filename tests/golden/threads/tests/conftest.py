@@ -1,0 +1,93 @@
+"""What the tests share: real workers, a web server and a payment service."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from django.db import connection
+from pytest_django.live_server_helper import LiveServer
+
+from config.celery import app
+from config.queues import WORKERS
+from orders.gateway_stand_in import PaymentService
+
+START = 60  # seconds that the workers may take
+FINISH = 60  # seconds that an order may take
+
+
+def wait_until(ask: Callable[[], Any], seconds: float) -> Any:
+    """Return the first true answer, or fail."""
+    deadline = time.monotonic() + seconds
+    while not (answer := ask()):
+        assert time.monotonic() < deadline, f"not within {seconds} s: {ask}"
+        time.sleep(0.1)
+    return answer
+
+
+@pytest.fixture
+def payments() -> Iterator[PaymentService]:
+    """A payment service of its own for each test."""
+    with PaymentService() as service:
+        threading.Thread(target=service.serve_forever, daemon=True).start()
+        yield service
+        service.shutdown()
+
+
+@pytest.fixture
+def mailbox(tmp_path: Path) -> Path:
+    """The folder that workers put mail into."""
+    return tmp_path / "mail"
+
+
+@pytest.fixture
+def workers(
+    transactional_db: None, payments: PaymentService, mailbox: Path
+) -> Iterator[dict[str, Any]]:
+    """Every declared worker, started as in production; yields their `inspect stats` by node."""
+    app.control.purge()
+    url = urlsplit(os.environ["DATABASE_URL"])
+    environment = {
+        **os.environ,
+        "DATABASE_URL": url._replace(path=f"/{connection.settings_dict['NAME']}").geturl(),
+        "PAYMENT_GATEWAY_URL": f"http://127.0.0.1:{payments.server_port}",
+        "EMAIL_URL": f"file:///{mailbox}",
+    }
+    processes = [
+        subprocess.Popen([sys.executable, "-m", "workers.run", worker.name], env=environment)
+        for worker in WORKERS
+    ]
+
+    def stats() -> dict[str, Any] | None:
+        answers = app.control.inspect(timeout=1).stats() or {}
+        return answers if len(answers) == len(WORKERS) else None
+
+    try:
+        yield wait_until(stats, START)
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(timeout=START)
+
+
+@pytest.fixture
+def finish(live_server: LiveServer) -> Callable[[str], dict[str, Any]]:
+    """Wait until an order has ended, and return it."""
+
+    def finish(order_id: str) -> dict[str, Any]:
+        def ended() -> Any:
+            order = httpx.get(f"{live_server}/api/orders/{order_id}/").json()
+            return order if order["state"] in ("completed", "failed") else None
+
+        order: dict[str, Any] = wait_until(ended, FINISH)
+        return order
+
+    return finish

@@ -1,0 +1,87 @@
+"""Real workers on a real broker and database, from the request to the receipt."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+from django.conf import settings
+from pytest_django.live_server_helper import LiveServer
+
+from config.queues import ROUTES, WORKERS
+from orders.gateway_stand_in import PaymentService
+from tests.conftest import wait_until
+
+ORDER = {"email": "a@example.com", "amount": "12.50"}
+STEPS = ["process_order", "call_gateway", "render_invoice", "send_receipt"]
+
+
+def place(live_server: LiveServer) -> str:
+    order_id: str = httpx.post(f"{live_server}/api/orders/", json=ORDER).json()["id"]
+    return order_id
+
+
+def queue_of(task: str) -> str:
+    """Return where a task belongs, as `orders.tasks.NAME` or by a glob with one * at its end."""
+    for pattern, queue in ROUTES.items():
+        if task == pattern or (pattern.endswith("*") and task.startswith(pattern[:-1])):
+            return queue
+    return str(settings.CELERY_TASK_DEFAULT_QUEUE)
+
+
+def test_the_workers_are_the_declared_ones(workers: dict[str, Any]) -> None:
+    for worker in WORKERS:
+        (pool,) = (s["pool"] for node, s in workers.items() if node.startswith(f"{worker.name}@"))
+        low, high = (
+            worker.concurrency
+            if isinstance(worker.concurrency, tuple)
+            else (worker.concurrency, worker.concurrency)
+        )
+        assert low <= pool["max-concurrency"] <= high
+        module = {"threads": "thread"}.get(worker.pool, worker.pool)
+        assert pool["implementation"] == f"celery.concurrency.{module}:TaskPool"
+
+
+def test_an_order_goes_from_the_request_to_the_receipt(
+    workers: dict[str, Any],
+    live_server: LiveServer,
+    finish: Callable[[str], dict[str, Any]],
+    payments: PaymentService,
+    mailbox: Path,
+) -> None:
+    order = finish(place(live_server))
+    assert order["state"] == "completed", order
+    assert [job["task"] for job in order["jobs"]] == [f"orders.tasks.{step}" for step in STEPS]
+    for job in order["jobs"]:
+        assert job["queue"] == queue_of(job["task"])
+        name = job["worker"].partition("@")[0]
+        assert job["queue"] in next(w.consumes for w in WORKERS if w.name == name)
+    assert [charge["calls"] for charge in payments.charges.values()] == [1]
+    (receipt,) = mailbox.iterdir()
+    assert f"Invoice {order['id']}" in receipt.read_text()
+
+
+def test_an_order_survives_a_payment_service_in_trouble(
+    workers: dict[str, Any],
+    live_server: LiveServer,
+    finish: Callable[[str], dict[str, Any]],
+    payments: PaymentService,
+) -> None:
+    payments.behaviour = {"status": 503}
+    order_id = place(live_server)
+    wait_until(lambda: payments.refusals, 30)
+    payments.behaviour = {}
+    assert finish(order_id)["state"] == "completed"
+
+
+def test_a_declined_payment_ends_the_order(
+    workers: dict[str, Any],
+    live_server: LiveServer,
+    finish: Callable[[str], dict[str, Any]],
+    payments: PaymentService,
+    mailbox: Path,
+) -> None:
+    payments.behaviour = {"status": 402}
+    order = finish(place(live_server))
+    assert (order["state"], order["failure"]) == ("failed", "The payment was declined.")
+    assert not mailbox.exists()

@@ -1,0 +1,130 @@
+"""What somebody sees who runs cookiecutter: good answers, bad answers, and the way back."""
+
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+from pytest_cookies.plugin import Cookies
+
+from tests.baked import TEMPLATE, command_line
+
+BAD = ("queues=default:warp:4 io:gevent:0", "task_routes=a.*=nowhere")
+PROBLEMS = [
+    "  - default: unknown pool 'warp'; choose one of: prefork, gevent, threads.",
+    "  - io: concurrency 0 starts below 1; use 1 or more.",
+    "  - a.*=nowhere: no worker consumes the queue 'nowhere'; route it to one of: default, io.",
+]
+
+
+def is_refused(result: subprocess.CompletedProcess[str], folder: Path) -> bool:
+    """Tell whether a run ended with a message, and wrote nothing."""
+    assert "Traceback" not in result.stdout + result.stderr
+    written = [path.name for path in folder.iterdir() if path.name != "home"]
+    assert result.returncode == 0 or not written, written
+    return result.returncode == 1
+
+
+def problems(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("  - ")]
+
+
+@pytest.mark.parametrize("options", [[], ["--accept-hooks", "no"], ["--output-dir", "out"]])
+def test_bad_answers_are_refused_before_anything_is_written(
+    tmp_path: Path, options: list[str]
+) -> None:
+    result = command_line("--no-input", *options, *BAD, folder=tmp_path)
+    assert is_refused(result, tmp_path)
+    assert problems(result.stdout) == PROBLEMS
+
+
+def test_bad_answers_at_the_prompts_are_refused_as_well(tmp_path: Path) -> None:
+    replies = ["My Shop", "", "", "", "", "2", "default:warp:4 io:gevent:0", "a.*=nowhere"]
+    result = command_line(folder=tmp_path, stdin="\n".join([*replies, ""]))
+    assert is_refused(result, tmp_path)
+    assert problems(result.stdout) == PROBLEMS
+    assert "project_name='My Shop'" in result.stdout
+    assert "worker_pool=gevent" in result.stdout
+
+
+def test_bad_answers_are_refused_from_python_as_well(cookies: Cookies) -> None:
+    result = cookies.bake(extra_context=dict(answer.split("=", 1) for answer in BAD))
+    assert problems(str(result.exception)) == PROBLEMS
+    assert result.project_path is None
+
+
+def test_the_repeated_command_gives_the_same_answers(tmp_path: Path) -> None:
+    name = """Joe's "Shop" \\ 🎉"""
+    result = command_line(
+        "--no-input", "--output-dir", "out", f"project_name={name}", *BAD, folder=tmp_path
+    )
+    command = result.stdout.strip().splitlines()[-1]
+    assert shlex.split(command)[:3] == ["cookiecutter", str(TEMPLATE), "--no-input"]
+    assert f"project_name={name}" in shlex.split(command)
+
+    corrected = [
+        *shlex.split(command)[2:-2],
+        "queues=default io:gevent:5",
+        "task_routes=a.*=io",
+    ]
+    assert command_line(*corrected, folder=tmp_path).returncode == 0
+    (project,) = (tmp_path / "out").iterdir()
+    assert '"a.*": "io"' in (project / "config" / "queues.py").read_text()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "queues={{",
+        "queues={% x",
+        "queues=# % x",
+        "queues={# x",
+        "queues={{ 1 | nothing }}",
+        "queues=" + "q" * 10_000,
+        "queues=\n\n",
+        "queues=\x1b[31mred",
+        "project_slug=../../escape",
+        "project_slug=.",
+        "project_name=\udcff",
+        "project_name=\n",
+        "task_routes=__import__('os')=default",
+    ],
+)
+def test_a_nasty_answer_is_refused(tmp_path: Path, answer: str) -> None:
+    assert is_refused(command_line("--no-input", answer, folder=tmp_path), tmp_path)
+
+
+def test_changing_the_queues_alone_is_never_refused_for_the_example_routes(tmp_path: Path) -> None:
+    result = command_line("--no-input", "queues=jobs:threads", folder=tmp_path)
+    assert result.returncode == 0
+    assert (
+        "ROUTES: dict[str, str] = {}"
+        in (tmp_path / "order-service" / "config" / "queues.py").read_text()
+    )
+
+
+def test_the_meaning_of_the_answers_is_shown(tmp_path: Path) -> None:
+    result = command_line(
+        "--no-input", "queues=jobs calls:gevent:2-8", "task_routes=a.call_*=calls", folder=tmp_path
+    )
+    rows = [line.split() for line in result.stdout.splitlines()]
+    assert ["jobs", "jobs", "prefork", "4", "1", "everything", "else"] in rows
+    assert ["calls", "calls", "gevent", "2-8", "1", "a.call_*"] in rows
+
+
+def test_a_free_text_survives_into_every_file(tmp_path: Path) -> None:
+    name = """Joe's "Größe" \\ {{ x }} 🎉"""
+    replies = [name, "shop", name, "", "", "", "", ""]
+    result = command_line(folder=tmp_path, stdin="\n".join([*replies, ""]))
+    assert result.returncode == 0, result.stdout
+    check = (
+        "import ast, pathlib, tomllib;"
+        "print(tomllib.loads(pathlib.Path('pyproject.toml').read_text())['project']['description']);"
+        "tree = ast.parse(pathlib.Path('config/settings/base.py').read_text());"
+        "print(*(node.value.value for node in tree.body if isinstance(node, ast.Assign)"
+        " and node.targets[0].id == 'SERVICE_NAME'))"
+    )
+    shown = subprocess.run(
+        ["python3", "-c", check], cwd=tmp_path / "shop", capture_output=True, text=True, check=True
+    ).stdout
+    assert shown == f"{name}\n{name}\n"
