@@ -75,7 +75,13 @@ class BakedProject:
         """Return an environment that names no server and has the project's programs in front."""
         ours = ("DATABASE_URL", "CELERY_", "CACHE_URL", "DJANGO_", "PYTEST_")
         outer = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-        return {**outer, "PATH": f"{self.path}/.venv/bin:{os.environ['PATH']}", **changes}
+        return {
+            **outer,
+            "PATH": f"{self.path}/.venv/bin:{os.environ['PATH']}",
+            # As root, PostgreSQL runs as somebody else, from whom pytest locks its folder away.
+            "PYTEST_DEBUG_TEMPROOT": str(self.path.parent),
+            **changes,
+        }
 
     def run(self, *command: str, **changes: str) -> str:
         """Run a command that must succeed, and return what it printed."""

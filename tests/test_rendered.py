@@ -1,0 +1,275 @@
+"""Rendered projects at work: set up, linted, tested, run, stopped, as their users would."""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pexpect
+import port_for
+import pytest
+import trustme
+from mirakuru import TCPExecutor
+
+from tests.baked import BakedProject, bake, wait_until
+
+
+def stats(project: BakedProject) -> dict[str, Any]:
+    """Return what each worker says of its pool, by the worker's name."""
+    command = "celery -A config inspect stats --json --timeout 5"
+    text = project.run("python", "-m", "dev.servers", *command.split())
+    answers = json.loads(text[text.index("{") : text.rindex("}") + 1])
+    return {node.partition("@")[0]: answer["pool"] for node, answer in answers.items()}
+
+
+def test_the_projects_own_tests_and_checks_pass(default_project: BakedProject) -> None:
+    default_project.run("make", "lint")
+    assert re.search(r"\d+ passed", default_project.run("make", "test"))
+
+
+def test_the_answered_pools_and_sizes_are_what_runs(tmp_path: Path) -> None:
+    project = bake(
+        tmp_path,
+        queues="default:prefork:2 video:threads:8 mail:gevent:50",
+        task_routes="orders.tasks.render_*=video",
+    )
+    with project.running() as service:
+        assert service.finish(service.place())["state"] == "completed"
+        wait_until(lambda: len(stats(project)) == 3, 60)
+        pools = stats(project)
+    assert {name: pool["max-concurrency"] for name, pool in pools.items()} == {
+        "default": 2,
+        "video": 8,
+        "mail": 50,
+    }
+    assert {name: pool["implementation"] for name, pool in pools.items()} == {
+        "default": "celery.concurrency.prefork:TaskPool",
+        "video": "celery.concurrency.thread:TaskPool",
+        "mail": "celery.concurrency.gevent:TaskPool",
+    }
+
+
+@pytest.mark.parametrize("pool", ["prefork", "gevent", "threads"])
+def test_one_worker_takes_an_order_to_the_end(tmp_path: Path, pool: str) -> None:
+    project = bake(tmp_path, queues=f"jobs:{pool}")
+    with project.running() as service:
+        order = service.finish(service.place())
+    assert order["state"] == "completed"
+    assert {job["queue"] for job in order["jobs"]} == {"jobs"}
+
+
+def test_ctrl_c_stops_the_web_then_the_workers_then_the_servers(tmp_path: Path) -> None:
+    project = bake(tmp_path)
+    port = port_for.select_random()
+    terminal = pexpect.spawn(
+        "make",
+        ["run", f"PORT={port}", "WORKERS=default io_heavy"],
+        cwd=str(project.path),
+        env=project.environment(),
+        encoding="utf-8",
+        timeout=120,
+    )
+    shown = terminal.logfile_read = StringIO()
+    broker = int(read(terminal, r"CELERY_BROKER_URL +redis://127.0.0.1:(\d+)/0 "))
+    payments = read(terminal, r"PAYMENT_GATEWAY_URL +(\S+)")
+    terminal.expect("@.* ready")
+    terminal.expect("@.* ready")
+    wait_until(lambda: is_listening(port), 60)
+
+    httpx.put(f"{payments}/behaviour", json={"delay": 5})
+    url = f"http://127.0.0.1:{port}/api/orders/"
+    order_id = httpx.post(url, json={"email": "a@example.com", "amount": "12.50"}).json()["id"]
+    terminal.expect(r"call_gateway\[.*\] received")
+    terminal.sendintr()
+    wait_until(lambda: not is_listening(port), 30)
+    assert is_listening(broker)
+    assert "call_gateway" not in succeeded(shown.getvalue())
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+
+    output = shown.getvalue()
+    assert "call_gateway" in succeeded(output)
+    assert "Traceback" not in output
+    assert "ERROR" not in output
+    assert not is_listening(broker)
+    assert not (project.path / ".local" / "servers.json").exists()
+
+    with project.running() as service:
+        assert service.finish(order_id)["state"] == "completed"
+
+
+def read(terminal: "pexpect.spawn[str]", pattern: str) -> str:
+    """Wait for a pattern and return its group."""
+    terminal.expect(pattern)
+    assert isinstance(terminal.match, re.Match)
+    return str(terminal.match[1])
+
+
+def is_listening(port: int) -> bool:
+    """Tell whether somebody answers on a port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def succeeded(log: str) -> list[str]:
+    """Return the names of the tasks that a log says have succeeded."""
+    return re.findall(r"Task orders\.tasks\.(\w+)\[\S+ succeeded", log)
+
+
+def test_servers_that_env_names_are_used(
+    tmp_path: Path, redis_server: Path, postgresql: Path
+) -> None:
+    project = bake(tmp_path / "project")
+    project.run("make", "setup")
+    with real_redis(redis_server, tmp_path) as redis, real_postgresql(postgresql) as database:
+        with (project.path / ".env").open("a") as file:
+            file.write(
+                f"DATABASE_URL={database}\nCELERY_BROKER_URL={redis}/0\n"
+                f"CELERY_RESULT_BACKEND={redis}/1\nCACHE_URL={redis}/2\n"
+            )
+        with project.running() as service:
+            assert service.finish(service.place())["state"] == "completed"
+            shown = service.log.read_text()
+    for variable in ("DATABASE_URL", "CELERY_BROKER_URL", "CELERY_RESULT_BACKEND", "CACHE_URL"):
+        assert re.search(rf"^{variable} .*:\*\*\*@.*\(named\)$", shown, re.MULTILINE)
+    assert PASSWORD not in shown
+    assert not (project.path / ".local" / "postgresql").exists()
+    assert not (project.path / ".local" / "valkey").exists()
+
+
+PASSWORD = secrets.token_urlsafe()
+
+
+@contextmanager
+def real_redis(program: Path, folder: Path) -> Iterator[str]:
+    """Run this machine's Redis, with a password; yield its URL without a database."""
+    port = port_for.select_random()
+    command = f"{program} --port {port} --bind 127.0.0.1 --requirepass {PASSWORD} --dir {folder}"
+    with TCPExecutor(command, "127.0.0.1", port, timeout=30):
+        yield f"redis://:{PASSWORD}@127.0.0.1:{port}"
+
+
+@contextmanager
+def real_postgresql(programs: Path) -> Iterator[str]:
+    """Run this machine's PostgreSQL with SCRAM; yield the URL of an empty database."""
+    port = port_for.select_random()
+    # PostgreSQL refuses to run as root, and cannot enter the folders that pytest makes for root.
+    become = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    with tempfile.TemporaryDirectory(prefix="postgresql-") as name:
+        folder = Path(name)
+        (folder / "password").write_text(PASSWORD)
+        if become:
+            shutil.chown(folder, "postgres")
+            shutil.chown(folder / "password", "postgres")
+        options = f"--username=shop --pwfile={folder}/password --encoding=utf8"
+        initdb = f"{programs}/initdb {options} --auth=scram-sha-256 {folder}/data"
+        subprocess.run([*become, *initdb.split()], check=True, capture_output=True, cwd="/")
+        server = f"{programs}/postgres -D {folder}/data -k {folder} -p {port}"
+        command = [*become, *server.split()]
+        with TCPExecutor(
+            command, "127.0.0.1", port, timeout=30, stop_signal=signal.SIGINT, cwd="/"
+        ):
+            yield f"postgresql://shop:{PASSWORD}@127.0.0.1:{port}/postgres"
+
+
+@contextmanager
+def tls_server(folder: Path) -> Iterator[tuple[int, Path, list[str]]]:
+    """Listen with a certificate of an authority of our own; yield port, its file, and a log."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    log: list[str] = []
+
+    def serve(listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            try:
+                with context.wrap_socket(connection, server_side=True) as secured:
+                    log.append("accepted")
+                    secured.recv(1024)
+            except OSError as error:
+                log.append(f"refused: {error}")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=[listener], daemon=True).start()
+        yield listener.getsockname()[1], folder / "ca.pem", log
+
+
+@pytest.mark.parametrize(
+    "connect",
+    [
+        "app.connection_for_write().ensure_connection(max_retries=1, timeout=2)",
+        "app.backend.client.ping()",
+    ],
+    ids=["broker", "results"],
+)
+def test_a_certificate_that_nobody_vouches_for_is_refused(
+    default_project: BakedProject, tmp_path: Path, connect: str
+) -> None:
+    code = f"from config.celery import app; {connect}"
+    with tls_server(tmp_path) as (port, authority, log):
+        url = f"rediss://localhost:{port}"
+        environment = {
+            "DATABASE_URL": "postgresql://localhost/x",
+            "CELERY_BROKER_URL": f"{url}/0",
+            "CELERY_RESULT_BACKEND": f"{url}/1",
+            "CACHE_URL": f"{url}/2",
+        }
+
+        def attempt(**trust: str) -> str:
+            result = subprocess.run(
+                ["python", "-c", code],
+                cwd=default_project.path,
+                env=default_project.environment(**environment, **trust),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            return result.stderr
+
+        assert "CERTIFICATE_VERIFY_FAILED" in attempt()
+        assert "accepted" not in log
+        assert "CERTIFICATE_VERIFY_FAILED" not in attempt(SSL_CERT_FILE=str(authority))
+        assert "accepted" in log
+
+
+def test_secrets_stay_out_of_git(default_project: BakedProject) -> None:
+    lines = (default_project.path / ".env").read_text().splitlines()
+    (secret,) = (line for line in lines if line.startswith("DJANGO_SECRET_KEY="))
+    assert len(secret) > len("DJANGO_SECRET_KEY=") + 50
+    default_project.run("git", "init", "--quiet")
+    default_project.run("git", "add", "--all")
+    staged = default_project.run("git", "ls-files").split()
+    assert "uv.lock" in staged
+    for name in staged:
+        assert secret.partition("=")[2] not in (default_project.path / name).read_text(), name
+    assert not {name for name in staged if name.startswith((".env", ".local"))} - {".env.example"}
+
+
+def test_setup_needs_no_uv(default_project: BakedProject, tmp_path: Path) -> None:
+    project = bake(tmp_path)
+    bare = [
+        folder
+        for folder in os.environ["PATH"].split(os.pathsep)
+        if not (Path(folder) / "uv").exists()
+    ]
+    project.run("make", "setup", PATH=os.pathsep.join(bare))
+    assert (project.path / ".tools" / "bin" / "uv").exists()
+    project.run("python", "-m", "dev.servers", "python", "manage.py", "check")
