@@ -38,7 +38,10 @@ def test_every_command_works(project: BakedProject) -> None:
 def test_every_named_file_exists(project: BakedProject) -> None:
     readme = (project.path / "README.md").read_text()
     made = {".env", ".local/mail/", "uv.lock", ".local/"}
-    names = set(re.findall(r"[`(]([\w./]+/|[\w./]+\.(?:py|toml|lock|example)|\.env)[`)]", readme)) - made
+    names = (
+        set(re.findall(r"[`(]([\w./]+/|[\w./]+\.(?:py|toml|lock|example)|\.env)[`)]", readme))
+        - made
+    )
     assert {"config/queues.py", "workers/", ".env.example"} <= names
     for name in names:
         assert (project.path / name).exists() or name == "services.py", name
