@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.core import mail
 from django.test import Client
+from django.utils.html import escape
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from config.celery import app
@@ -114,11 +115,13 @@ def test_an_unknown_order_is_not_found(client: Client) -> None:
     assert client.get(f"/orders/{uuid.uuid4()}/").status_code == 404
 
 
-def test_the_page_places_an_order_and_shows_it(client: Client) -> None:
-    assert b"<form" in client.get("/").content
-    page = client.post("/", GOOD, follow=True)
-    assert b"Order Placed" in page.content
-    assert b"a@example.com" in page.content
+def test_the_page_places_an_order_and_shows_it(client: Client, settings: Settings) -> None:
+    page = client.get("/").content.decode()
+    assert "<form" in page
+    assert escape(settings.SERVICE_NAME) in page
+    page = client.post("/", GOOD, follow=True).content.decode()
+    assert "Order Placed" in page
+    assert "a@example.com" in page
 
 
 def test_the_page_shows_what_is_wrong(client: Client) -> None:
