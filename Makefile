@@ -1,8 +1,8 @@
 PYTHON := .venv/bin/python
 READY := .venv/.ready
-SOURCES := topology.py hooks scripts tests
+SOURCES := topology.py hooks scripts tests benchmarks
 
-.PHONY: help demo test lint format golden servers
+.PHONY: help demo test bench lint format golden servers
 
 help:  ## Show the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -13,6 +13,9 @@ demo: $(READY)  ## Render the default project and watch it take an order; KEEP=1
 test: $(READY)  ## Run every test; as root on Debian or Ubuntu, install missing servers first
 	@scripts/servers --if-root
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m pytest $(ARGS)
+
+bench: $(READY)  ## Measure what there are figures for
+	@$(PYTHON) -m benchmarks.rendering
 
 lint: $(READY)  ## Check style and types
 	@$(PYTHON) -m ruff check $(SOURCES)
