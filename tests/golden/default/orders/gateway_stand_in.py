@@ -25,6 +25,10 @@ class PaymentService(ThreadingHTTPServer):
     def __init__(self, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.lock = threading.Lock()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every charge, and behave well."""
         self.charges: dict[str, dict[str, Any]] = {}
         self.behaviour: dict[str, Any] = {}
         self.refusals = 0

@@ -32,9 +32,9 @@ def wait_until(ask: Callable[[], Any], seconds: float) -> Any:
     return answer
 
 
-@pytest.fixture
-def payments() -> Iterator[PaymentService]:
-    """A payment service of its own for each test."""
+@pytest.fixture(scope="module")
+def payment_service() -> Iterator[PaymentService]:
+    """A payment service, up for a whole module."""
     with PaymentService() as service:
         threading.Thread(target=service.serve_forever, daemon=True).start()
         yield service
@@ -42,14 +42,21 @@ def payments() -> Iterator[PaymentService]:
 
 
 @pytest.fixture
-def mailbox(tmp_path: Path) -> Path:
+def payments(payment_service: PaymentService) -> PaymentService:
+    """The payment service, well again and without a past."""
+    payment_service.reset()
+    return payment_service
+
+
+@pytest.fixture(scope="module")
+def mailbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that workers put mail into."""
-    return tmp_path / "mail"
+    return tmp_path_factory.mktemp("mail")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def workers(
-    transactional_db: None, payments: PaymentService, mailbox: Path
+    django_db_setup: None, payment_service: PaymentService, mailbox: Path
 ) -> Iterator[dict[str, Any]]:
     """Every declared worker, started as in production; yields their `inspect stats` by node."""
     app.control.purge()
@@ -57,7 +64,7 @@ def workers(
     environment = {
         **os.environ,
         "DATABASE_URL": url._replace(path=f"/{connection.settings_dict['NAME']}").geturl(),
-        "PAYMENT_GATEWAY_URL": f"http://127.0.0.1:{payments.server_port}",
+        "PAYMENT_GATEWAY_URL": f"http://127.0.0.1:{payment_service.server_port}",
         "EMAIL_URL": f"file:///{mailbox}",
     }
     processes = [
