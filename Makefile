@@ -1,5 +1,6 @@
 PYTHON := .venv/bin/python
 READY := .venv/.ready
+RENDERED := "{{cookiecutter.project_slug}}"
 SOURCES := topology.py hooks scripts tests benchmarks
 
 .PHONY: help demo test bench lint format golden servers
@@ -25,7 +26,9 @@ lint: $(READY)  ## Check style and types
 format: $(READY)  ## Mend what the formatter and the linter can, in the template's sources too
 	@$(PYTHON) -m ruff format $(SOURCES)
 	@$(PYTHON) -m ruff check --fix $(SOURCES)
-	@$(PYTHON) -m ruff format --isolated --line-length 100 '{{cookiecutter.project_slug}}'
+	@$(PYTHON) -m ruff check --isolated --no-cache --line-length 100 --select I --fix \
+		--config 'src = [$(RENDERED)]' $(RENDERED)
+	@$(PYTHON) -m ruff format --isolated --no-cache --line-length 100 $(RENDERED)
 
 golden: $(READY)  ## Render the golden trees anew, for a reviewer to see what changed
 	@$(PYTHON) -m pytest tests/test_golden.py --refresh-golden

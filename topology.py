@@ -18,12 +18,13 @@ from typing import Any
 
 import click
 from cookiecutter.exceptions import FailedHookException
-from jinja2 import Environment, TemplateError
+from jinja2 import Environment, Template, TemplateError
 from jinja2.ext import Extension
 from slugify import slugify
 
 HERE = Path(__file__).parent
 SLUG = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
+_JINJA = re.compile(r"\{[{%#]|# %")
 LONGEST_TEXT = 200  # characters of a name or description
 LONGEST_SLUG = 60  # characters; it is a folder's name
 LONGEST_SHOWN = 60  # characters of an answer that a message repeats
@@ -145,6 +146,7 @@ class TopologyExtension(Extension):
         super().__init__(environment)
         # An update renders two versions of the template in one process: each loads its own logic.
         sys.modules.pop(__name__, None)
+        environment.template_class = _Answer
         environment.globals["topology"] = Topology
         environment.filters |= {
             "accept": accept,
@@ -157,21 +159,36 @@ class TopologyExtension(Extension):
         }
 
     def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
-        """Refuse an answer that is no valid Jinja.
-
-        Cookiecutter renders the answers given on its command line, and would end in a traceback.
-        """
-        if name is None:
+        """Refuse an answer that is no valid Jinja."""
+        if name is None and _JINJA.search(source):
             plain = self.environment.overlay()
             plain.extensions = {}
             try:
                 plain.compile(source)
             except TemplateError as error:
-                raise FailedHookException(
-                    f"This answer cannot be read: {_shown(source)}\n"
-                    f"Cookiecutter takes it for Jinja ({error}); leave out {{{{, {{%, {{# and # %."
-                ) from None
+                raise _unreadable(source, error) from None
         return source
+
+
+class _Answer(Template):
+    """What Cookiecutter renders by itself: answers from its command line, and names of files."""
+
+    def render(self, *args: Any, **kwargs: Any) -> str:
+        try:
+            return super().render(*args, **kwargs)
+        except FailedHookException:
+            raise
+        except Exception as error:
+            if self.name is not None:
+                raise  # a file of the template: its author wants the traceback
+            raise _unreadable(str(error), error) from error
+
+
+def _unreadable(text: str, error: Exception) -> FailedHookException:
+    return FailedHookException(
+        f"An answer cannot be read: {_shown(text)}\n"
+        f"Cookiecutter takes it for Jinja ({_shown(str(error))}); leave out {{{{, {{%, {{# and # %."
+    )
 
 
 def accept(answers: Answers) -> str:
@@ -281,8 +298,13 @@ def _command(answers: Answers) -> str:
         if (value := options.get(flag)) not in (None, "."):
             words += [f"--{flag.replace('_', '-')}", _shell_quoted(str(value))]
     public = {name: str(value) for name, value in answers.items() if not name.startswith("_")}
-    words += [f"{name}={_shell_quoted(value)}" for name, value in public.items()]
+    words += [f"{name}={_shell_quoted(_literal(value))}" for name, value in public.items()]
     return " ".join(words)
+
+
+def _literal(text: str) -> str:
+    """Return Jinja that renders to a text, which Cookiecutter would take for Jinja itself."""
+    return _JINJA.sub(lambda found: "{{ '" + found[0] + "' }}", text)
 
 
 def _shell_quoted(word: str) -> str:

@@ -22,6 +22,9 @@ BUILD = ROOT / "build" / "demo"
 PROJECT = BUILD / "order-service"
 LOG = BUILD / "run.log"
 
+# Variables that name servers and secrets.
+NAMES = ("DATABASE_URL", "CELERY_", "CACHE_URL", "DJANGO_", "EMAIL_URL", "PAYMENT_GATEWAY_")
+
 START = 120  # seconds until the web answers
 FINISH = 120  # seconds until the order has ended
 STOP = 60  # seconds until everything has stopped
@@ -79,15 +82,23 @@ def quietly(*command: str) -> None:
 def running(port: int) -> Iterator[subprocess.Popen[bytes]]:
     """Run the service until the block ends, then stop it as Ctrl-C would."""
     command = ["make", "--directory", str(PROJECT), "run", f"PORT={port}"]
+    # A server that the caller's environment names is not ours to migrate.
+    outer = {name: value for name, value in os.environ.items() if not name.startswith(NAMES)}
     with LOG.open("wb") as log:
-        service = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        service = subprocess.Popen(
+            command, env=outer, stdout=log, stderr=log, start_new_session=True
+        )
     try:
         yield service
     finally:
         if service.poll() is None:
             say("stop: web, then workers, then servers")
             os.killpg(service.pid, signal.SIGINT)
-        service.wait(timeout=STOP)
+        try:
+            service.wait(timeout=STOP)
+        except subprocess.TimeoutExpired:
+            os.killpg(service.pid, signal.SIGINT)  # the second one kills
+            service.wait()
 
 
 def follow(url: str, service: subprocess.Popen[bytes]) -> dict[str, Any]:

@@ -15,6 +15,8 @@ import port_for
 import pytest
 from cookiecutter.main import cookiecutter
 
+from scripts.demo import NAMES
+
 TEMPLATE = Path(__file__).resolve().parents[1]
 SOURCES = TEMPLATE / "{{cookiecutter.project_slug}}"
 
@@ -73,7 +75,7 @@ class BakedProject:
 
     def environment(self, **changes: str) -> dict[str, str]:
         """Return an environment that names no server and has the project's programs in front."""
-        ours = ("DATABASE_URL", "CELERY_", "CACHE_URL", "DJANGO_", "PYTEST_")
+        ours = (*NAMES, "PYTEST_")
         outer = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         return {
             **outer,

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 import pexpect
 import port_for
+import psutil
 import pytest
 import trustme
 from mirakuru import TCPExecutor
@@ -100,10 +101,63 @@ def test_ctrl_c_stops_the_web_then_the_workers_then_the_servers(tmp_path: Path) 
     assert "Traceback" not in output
     assert "ERROR" not in output
     assert not is_listening(broker)
-    assert not (project.path / ".local" / "servers.json").exists()
 
     with project.running() as service:
         assert service.finish(order_id)["state"] == "completed"
+
+
+def test_a_project_is_run_once_and_anywhere(tmp_path: Path) -> None:
+    project = bake(tmp_path / "a b'c %d")
+    with project.running() as service:
+        assert service.finish(service.place())["state"] == "completed"
+        assert list((project.path / ".local" / "mail").iterdir())
+        second = failing(project, "make", "run", f"PORT={port_for.select_random()}")
+        assert "Already running as PID" in second
+        assert "PORT: " in failing(project, "make", "run", "PORT=1x")
+        assert "identified no issues" in service.manage("python", "manage.py", "check")
+        os.killpg(service.process.pid, signal.SIGKILL)
+        service.process.wait()
+        message = failing(project, "make", "run", f"PORT={port_for.select_random()}")
+        (remedy,) = re.findall(r"End them first: (pkill .*)", message)
+        subprocess.run(remedy, shell=True, check=True)
+        wait_until(lambda: not processes_of(project), 60)
+    with project.running() as service:
+        assert service.finish(service.place())["state"] == "completed"
+
+
+def processes_of(project: BakedProject) -> list[int]:
+    """Return the processes whose program lies in the project."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if any(str(project.path) in word for word in process.cmdline()):
+                found.append(process.pid)
+    return found
+
+
+def test_a_bad_variable_stops_make_run_with_a_sentence(tmp_path: Path) -> None:
+    project = bake(tmp_path)
+    output = failing(project, "make", "run", CACHE_URL="nonsense")
+    assert 'Cannot start: Environment variable "CACHE_URL"' in output
+    assert "WORKERS: no nobody; declared are: default" in failing(
+        project, "make", "run", "WORKERS=nobody"
+    )
+
+
+def failing(project: BakedProject, *command: str, **changes: str) -> str:
+    """Run a command that must fail without a traceback, and return what it printed."""
+    result = subprocess.run(
+        command,
+        cwd=project.path,
+        env=project.environment(**changes),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert result.returncode != 0
+    assert "Traceback" not in result.stdout
+    return result.stdout
 
 
 def read(terminal: "pexpect.spawn[str]", pattern: str) -> str:

@@ -12,7 +12,7 @@ WORKERS = (
     # % endfor
 )
 
-# A task's name, or a glob with *, and the queue that it goes to; the first match wins.
+# A task's name, or a glob with *, and its queue: an exact name first, then the first glob that fits.
 # % if topology(cookiecutter).routes
 ROUTES: dict[str, str] = {
     # % for task, queue in topology(cookiecutter).routes.items()

@@ -17,6 +17,10 @@ State = Order.State
 SEAL_ROUNDS = 600_000
 
 
+class KeyTakenError(Exception):
+    """An idempotency key was used before, for another order."""
+
+
 @dataclass(frozen=True)
 class Performer:
     """The task that does a step, and where it runs."""
@@ -28,11 +32,18 @@ class Performer:
 
 
 def place(email: str, amount: Decimal, idempotency_key: str | None = None) -> tuple[Order, bool]:
-    """Return the order and whether it is new; a key that was used before gives its order."""
-    order = {"email": email, "amount": amount}
+    """Return the order and whether it is new; a key that was used before gives its order.
+
+    Raises KeyTakenError where that order is another one: a key must not open somebody else's.
+    """
     if idempotency_key is None:
-        return Order.objects.create(**order), True
-    return Order.objects.get_or_create(idempotency_key=idempotency_key, defaults=order)
+        return Order.objects.create(email=email, amount=amount), True
+    order, created = Order.objects.get_or_create(
+        idempotency_key=idempotency_key, defaults={"email": email, "amount": amount}
+    )
+    if (order.email, order.amount) != (email, amount):
+        raise KeyTakenError("This key was used for another order.")
+    return order, created
 
 
 def accept(order_id: str, by: Performer) -> None:
@@ -75,16 +86,18 @@ def send_receipt(order_id: str, by: Performer) -> None:
     A mail server knows no idempotency key: killed between the mail and the commit, this sends
     the mail again, under the same Message-ID.
     """
-    order = Order.objects.select_related("invoice").get(pk=order_id)
-    if order.state != State.INVOICED:
-        return
-    EmailMessage(
-        subject=f"{settings.SERVICE_NAME}: your receipt",
-        body=order.invoice.document,
-        to=[order.email],
-        headers={"Message-ID": f"<{order.id}@orders>"},
-    ).send()
-    _advance(order_id, State.INVOICED, State.COMPLETED, by)
+    with transaction.atomic():
+        # Locked, so that a second run of this task waits, and finds the order completed.
+        order = Order.objects.select_for_update().get(pk=order_id)
+        if order.state != State.INVOICED:
+            return
+        EmailMessage(
+            subject=f"{settings.SERVICE_NAME}: your receipt",
+            body=order.invoice.document,
+            to=[order.email],
+            headers={"Message-ID": f"<{order.id}@orders>"},
+        ).send()
+        _advance(order_id, State.INVOICED, State.COMPLETED, by)
 
 
 def fail(order_id: str, reason: str) -> None:

@@ -6,6 +6,8 @@ import uuid
 from functools import partial
 from typing import Any
 
+from django.contrib import messages
+from django.core.exceptions import RequestDataTooBig
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -20,6 +22,11 @@ from orders.tasks import process_order
 
 logger = logging.getLogger(__name__)
 
+NOT_ENQUEUED = (
+    "The order is stored, but not on its way yet. "
+    "The same request with the same Idempotency-Key sends it again."
+)
+
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def place_page(request: HttpRequest) -> HttpResponse:
@@ -27,7 +34,8 @@ def place_page(request: HttpRequest) -> HttpResponse:
     form = OrderForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         order, _ = services.place(form.cleaned_data["email"], form.cleaned_data["amount"])
-        _enqueue(order)
+        if not _enqueue(order):
+            messages.error(request, NOT_ENQUEUED)
         return redirect("order-page", order.id)
     return render(request, "orders/place.html", {"form": form})
 
@@ -46,8 +54,10 @@ def place(request: HttpRequest) -> JsonResponse:
     """Place an order: 201, or 200 where its Idempotency-Key already placed one."""
     try:
         body = json.loads(request.body)
-    except ValueError:
-        return _refusal({"body": ["This is not JSON."]})
+    except (ValueError, RecursionError):
+        return _refusal({"body": ["This is not JSON, or nested too deeply."]})
+    except RequestDataTooBig:
+        return _refusal({"body": ["This is too large."]})
     if not isinstance(body, dict):
         return _refusal({"body": ["This is not a JSON object."]})
 
@@ -56,14 +66,16 @@ def place(request: HttpRequest) -> JsonResponse:
     if not (form.is_valid() and key.is_valid()):
         return _refusal(form.errors | key.errors)
 
-    order, created = services.place(
-        form.cleaned_data["email"],
-        form.cleaned_data["amount"],
-        key.cleaned_data["idempotency_key"],
-    )
+    try:
+        order, created = services.place(
+            form.cleaned_data["email"],
+            form.cleaned_data["amount"],
+            key.cleaned_data["idempotency_key"],
+        )
+    except services.KeyTakenError as taken:
+        return _refusal({"idempotency_key": [str(taken)]})
     if not _enqueue(order):
-        reason = "The order is stored but not on its way yet; repeat it with its Idempotency-Key."
-        return JsonResponse({"id": str(order.id), "error": reason}, status=503)
+        return JsonResponse({**_as_json(order), "error": NOT_ENQUEUED}, status=503)
     return JsonResponse(_as_json(order), status=201 if created else 200)
 
 
@@ -96,7 +108,7 @@ def _as_json(order: Order) -> dict[str, Any]:
     return {
         "id": str(order.id),
         "state": order.state,
-        "amount": str(order.amount),
+        "amount": f"{order.amount:.2f}",
         "failure": order.failure,
         "jobs": [
             {"state": job.state, "task": job.task, "worker": job.worker, "queue": job.queue}

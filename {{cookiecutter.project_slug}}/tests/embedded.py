@@ -1,6 +1,7 @@
-"""A pytest plugin: throwaway servers for whatever the environment does not name.
+"""A pytest plugin: throwaway servers, whatever the environment and .env name.
 
-Loaded before Django's own plugin, because the settings need the servers' URLs.
+Tests empty queues and tables. To have them use servers of yours, name those with TEST_ in front, as
+in TEST_DATABASE_URL. Loaded before Django's plugin, because the settings need the servers' URLs.
 """
 
 import os
@@ -11,15 +12,15 @@ from pathlib import Path
 
 from dev import servers
 
+_given = {
+    name.removeprefix("TEST_"): value
+    for name, value in os.environ.items()
+    if name.startswith("TEST_")
+}
 _stack = ExitStack()
 _folder = _stack.enter_context(tempfile.TemporaryDirectory(prefix="servers-"))
-
-_offers = {
-    "DJANGO_DEBUG": "true",
-    "DJANGO_SECRET_KEY": secrets.token_urlsafe(50),
-    **_stack.enter_context(servers.running(Path(_folder))),
-}
-os.environ.update(servers.environment(_offers))
+os.environ.update(_stack.enter_context(servers.running(Path(_folder), _given)))
+os.environ.update(DJANGO_DEBUG="true", DJANGO_SECRET_KEY=secrets.token_urlsafe(50))
 
 
 def pytest_unconfigure() -> None:

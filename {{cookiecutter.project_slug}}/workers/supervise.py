@@ -45,7 +45,7 @@ def workers(declared: Iterable[Worker]) -> list[Program]:
     """Return the programs of the declared workers; where a range is declared, its minimum."""
     return [
         Program(
-            worker.name,
+            f"worker-{worker.name}",  # not its name alone, which another program may have
             [sys.executable, "-m", "workers.run", worker.name],
             "workers",
             worker.processes[0] if isinstance(worker.processes, tuple) else worker.processes,
@@ -95,19 +95,19 @@ def configuration(programs: Sequence[Program]) -> str:
     return "\n".join(sections) + "\n"
 
 
-def command(programs: Sequence[Program]) -> list[str]:
-    """Write the configuration to a temporary folder and return the supervisord command for it.
+def command(programs: Sequence[Program], folder: Path) -> list[str]:
+    """Write the configuration to a folder and return the supervisord command for it.
 
     Raises SystemExit where supervisord is not installed.
     """
     if find_spec("supervisor") is None:
         raise SystemExit("supervisord is not installed; `uv sync` brings it with the dev group.")
-    file = Path(tempfile.mkdtemp(prefix="supervisord-")) / "supervisord.conf"
+    file = folder / "supervisord.conf"
     file.write_text(configuration(programs))
     return [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(file)]
 
 
 def become(programs: Sequence[Program]) -> None:
     """Replace this process by supervisord."""
-    line = command(programs)
+    line = command(programs, Path(tempfile.mkdtemp(prefix="supervisord-")))
     os.execv(line[0], line)

@@ -29,6 +29,8 @@ LOGGING = {
         "level": env.log_level("LOG_LEVEL", default=logging.INFO),
     },
     "loggers": {
+        # Without Django's own handlers, which would print each line a second time.
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
         # A line for every request to another server is noise; failures are raised anyway.
         "httpx": {"level": "WARNING"},
     },

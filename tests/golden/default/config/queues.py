@@ -13,7 +13,7 @@ WORKERS = (
     Worker("email", pool="prefork", concurrency=4),
 )
 
-# A task's name, or a glob with *, and the queue that it goes to; the first match wins.
+# A task's name, or a glob with *, and its queue: an exact name first, then the first glob that fits.
 ROUTES: dict[str, str] = {
     "orders.tasks.render_*": "cpu_heavy",
     "orders.tasks.call_*": "io_heavy",

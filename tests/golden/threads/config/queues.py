@@ -10,5 +10,5 @@ WORKERS = (
     Worker("jobs", pool="threads", concurrency=20),
 )
 
-# A task's name, or a glob with *, and the queue that it goes to; the first match wins.
+# A task's name, or a glob with *, and its queue: an exact name first, then the first glob that fits.
 ROUTES: dict[str, str] = {}

@@ -6,6 +6,7 @@ What the environment or .env names is used as it is. While `make run` is up, oth
 its servers.
 """
 
+import fcntl
 import json
 import os
 import subprocess
@@ -25,6 +26,10 @@ SERVERS = (postgresql, valkey)
 VARIABLES = tuple(name for server in SERVERS for name in server.VARIABLES)
 
 
+class InUseError(Exception):
+    """Another process holds the servers. Its number and their URLs are in the arguments."""
+
+
 def named() -> dict[str, str]:
     """Return the variables that the environment or .env gives."""
     values = {**dotenv_values(ROOT / ".env"), **os.environ}
@@ -37,43 +42,60 @@ def environment(offers: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[dict[str, str]]:
-    """Start in a folder the servers that are not named, and yield their variables and URLs."""
-    urls: dict[str, str] = {}
+def running(
+    folder: Path, given: Mapping[str, str], hold: tuple[int, ...] = ()
+) -> Iterator[dict[str, str]]:
+    """Start in a folder the servers that are not given; yield every server's variables.
+
+    hold: file descriptors that the servers keep open as long as they live.
+    """
+    urls = {name: given[name] for name in VARIABLES if name in given}
     with ExitStack() as stack:
         for server in SERVERS:
-            if not named().keys() >= set(server.VARIABLES):
-                urls |= stack.enter_context(server.running(folder))
+            if not urls.keys() >= set(server.VARIABLES):
+                urls = stack.enter_context(server.running(folder, hold)) | urls
         yield urls
 
 
 @contextmanager
-def shared() -> Iterator[dict[str, str]]:
-    """Yield the embedded servers of this project; start them unless another process has."""
-    note = LOCAL / "servers.json"
-    if (urls := _offered(note)) is not None:
-        yield urls
-        return
+def owned() -> Iterator[dict[str, str]]:
+    """Run this project's servers.
+
+    Raises InUseError where another process does: two servers on the same data would ruin it.
+    """
     LOCAL.mkdir(exist_ok=True)
-    with running(LOCAL) as urls:
-        note.write_text(json.dumps({"pid": os.getpid(), "urls": urls}))
+    note = LOCAL / "servers.json"
+    with (LOCAL / "lock").open("w") as lock:
         try:
+            # Not a file with a PID in it, which would outlive a process that was killed.
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InUseError(*json.loads(note.read_text())) from None
+        note.write_text(json.dumps([os.getpid(), {}]))
+        # The servers hold the lock as well: they outlive this process where it is killed.
+        with running(LOCAL, named(), hold=(lock.fileno(),)) as urls:
+            note.write_text(json.dumps([os.getpid(), urls]))
             yield urls
-        finally:
-            note.unlink(missing_ok=True)
 
 
-def _offered(note: Path) -> dict[str, str] | None:
-    """Return the URLs that a running process has written down, or None."""
-    try:
-        owner = json.loads(note.read_text())
-        os.kill(owner["pid"], 0)
-    except (OSError, ValueError, KeyError):
-        return None
-    urls: dict[str, str] = owner["urls"]
-    return urls
+@contextmanager
+def shared() -> Iterator[dict[str, str]]:
+    """Yield the servers of the process that owns them, or run them."""
+    with ExitStack() as stack:
+        try:
+            urls = stack.enter_context(owned())
+        except InUseError as in_use:
+            owner, urls = in_use.args
+            if not urls:
+                raise SystemExit(f"PID {owner} is just starting the servers; try again.") from None
+        yield urls
+
+
+def main() -> int:
+    """Run a command beside the servers, and return its exit status."""
+    with shared() as urls:
+        return subprocess.run(sys.argv[1:], env=environment(urls), check=False).returncode
 
 
 if __name__ == "__main__":
-    with shared() as urls:
-        sys.exit(subprocess.run(sys.argv[1:], env=environment(urls), check=False).returncode)
+    sys.exit(main())

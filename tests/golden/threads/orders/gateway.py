@@ -26,10 +26,13 @@ def charge(amount: Decimal, idempotency_key: str) -> str:
             headers={"Idempotency-Key": idempotency_key},
             timeout=settings.PAYMENT_GATEWAY_TIMEOUT,
         )
-    except httpx.TransportError as error:
+    except httpx.RequestError as error:
         raise UnavailableError(f"{type(error).__name__}: {error}") from error
     if response.status_code == httpx.codes.PAYMENT_REQUIRED:
         raise DeclinedError("The payment was declined.")
     if not response.is_success:
         raise UnavailableError(f"The payment service answered {response.status_code}.")
-    return str(response.json()["id"])
+    try:
+        return str(response.json()["id"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UnavailableError("The payment service answered something else.") from error

@@ -43,7 +43,7 @@ class _Handler(BaseHTTPRequestHandler):
         status = HTTPStatus(self.server.behaviour.get("status", HTTPStatus.CREATED))
         if self.path != "/charges" or not key or "amount" not in body:
             self._answer(HTTPStatus.BAD_REQUEST, {"error": "an amount and an Idempotency-Key"})
-        elif status >= HTTPStatus.BAD_REQUEST:
+        elif status != HTTPStatus.CREATED:
             self.server.refusals += 1
             self._answer(status, {"error": status.phrase})
         else:

@@ -3,12 +3,16 @@
 from typing import Any
 
 from celery import Task, chain, shared_task
+from celery.utils.log import get_task_logger
 
 from orders import gateway, services
 from orders.services import Performer
 
+logger = get_task_logger(__name__)
 
-@shared_task(bind=True)
+
+# Nobody waits for its result, and a request that sends it must need no result backend.
+@shared_task(bind=True, ignore_result=True)
 def process_order(self: Task, order_id: str) -> None:
     """Take an order through its steps, each on the queue that config/queues.py gives it."""
     services.accept(order_id, performer(self))
@@ -46,7 +50,8 @@ def send_receipt(self: Task, order_id: str) -> None:
 @shared_task
 def give_up(request: Any, exception: Exception, traceback: Any, order_id: str) -> None:
     """End an order as failed, after a step of it failed for good."""
-    services.fail(order_id, f"{request.task}: {exception}")
+    logger.error("Order %s has failed in %s: %s", order_id, request.task, exception)
+    services.fail(order_id, "This order could not be completed.")
 
 
 def performer(task: Task) -> Performer:

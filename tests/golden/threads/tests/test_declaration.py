@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from configparser import ConfigParser
 
 import pytest
 from django.core.checks import run_checks
@@ -98,6 +99,16 @@ def test_several_processes_have_node_names_of_their_own() -> None:
     assert program.processes == 3
     assert program.command_line.endswith("workers.run mail --process %(process_num)d")
     assert "--hostname=mail-2@%h" in run.command(worker, process=2)
+
+
+def test_a_worker_may_be_called_like_another_program() -> None:
+    programs = [
+        supervise.Program("web", ["gunicorn"], "front"),
+        *supervise.workers([Worker("web")]),
+    ]
+    parser = ConfigParser(interpolation=None)
+    parser.read_string(supervise.configuration(programs))
+    assert {"program:web", "program:worker-web"} <= set(parser.sections())
 
 
 def test_an_unknown_worker_lists_the_known_ones() -> None:

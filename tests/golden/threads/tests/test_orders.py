@@ -48,6 +48,7 @@ def test_an_order_is_placed_and_can_be_looked_up(client: Client) -> None:
     answer = post(client, GOOD)
     assert answer.status_code == 201
     assert answer.json()["state"] == "placed"
+    assert answer.json()["amount"] == "12.50"
     assert client.get(f"/api/orders/{answer.json()['id']}/").json() == answer.json()
 
 
@@ -72,6 +73,13 @@ def test_the_same_key_gives_the_same_order(client: Client) -> None:
     assert Order.objects.count() == 1
 
 
+@pytest.mark.parametrize("change", [{"email": "b@example.com"}, {"amount": "99"}])
+def test_a_key_does_not_open_somebody_elses_order(client: Client, change: dict[str, str]) -> None:
+    post(client, GOOD, **{"Idempotency-Key": "k1"})
+    answer = post(client, GOOD | change, **{"Idempotency-Key": "k1"})
+    assert (answer.status_code, list(answer.json())) == (400, ["errors"])
+
+
 def test_without_a_key_each_request_is_an_order(client: Client) -> None:
     assert post(client, GOOD).json()["id"] != post(client, GOOD).json()["id"]
 
@@ -83,6 +91,8 @@ def test_without_a_key_each_request_is_an_order(client: Client) -> None:
         ("{", "body"),
         ("[]", "body"),
         (b"\xff", "body"),
+        (b"[" * 100_000, "body"),
+        (b" " * 3_000_000, "body"),
         ({"amount": "12.50"}, "email"),
         ({"email": "nobody", "amount": "12.50"}, "email"),
         ({"email": ["a@example.com"], "amount": "12.50"}, "email"),
@@ -151,7 +161,7 @@ def test_a_declined_charge_fails_the_order(gateway_url: PaymentService) -> None:
     assert (order.state, order.failure) == ("failed", "The payment was declined.")
 
 
-@pytest.mark.parametrize("behaviour", [{"status": 503}, {"delay": 1}])
+@pytest.mark.parametrize("behaviour", [{"status": 503}, {"status": 204}, {"delay": 1}])
 def test_a_gateway_in_trouble_changes_nothing(
     gateway_url: PaymentService, settings: Settings, behaviour: dict[str, Any]
 ) -> None:

@@ -38,7 +38,6 @@ def command(worker: Worker, process: int | None = None) -> list[str]:
         f"--pool={worker.pool}",
         size,
         f"--queues={','.join(worker.consumes)}",
-        "--loglevel=INFO",
     ]
 
 
@@ -54,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     if bool(options.name) == options.all:
         parser.error(f"name one worker ({', '.join(known)}), or say --all")
+    if options.all and options.process is not None:
+        parser.error("--process goes with one worker; --all numbers them itself")
     if options.all and options.print:
         print("\n".join(shlex.join(command(worker)) for worker in WORKERS))
         return

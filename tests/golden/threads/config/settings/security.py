@@ -5,14 +5,18 @@ from environs import validate
 from config.settings.base import DEBUG
 from config.settings.environment import env
 
-SECRET_KEY = env.str("DJANGO_SECRET_KEY", validate=validate.Length(min=1))
+_not_empty = validate.Length(min=1)
+
+SECRET_KEY = env.str("DJANGO_SECRET_KEY", validate=_not_empty)
 
 # A new key goes into DJANGO_SECRET_KEY, the one before it here, until old sessions have expired.
 SECRET_KEY_FALLBACKS: list[str] = env.list("DJANGO_SECRET_KEY_FALLBACKS", default=[])
 
 # With DEBUG, Django allows localhost by itself.
 _hosts = "DJANGO_ALLOWED_HOSTS"
-ALLOWED_HOSTS: list[str] = env.list(_hosts, default=[]) if DEBUG else env.list(_hosts)
+ALLOWED_HOSTS: list[str] = (
+    env.list(_hosts, default=[]) if DEBUG else env.list(_hosts, validate=_not_empty)
+)
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("DJANGO_CSRF_TRUSTED_ORIGINS", default=[])
 
 SECURE_SSL_REDIRECT = env.bool("DJANGO_SECURE_SSL_REDIRECT", default=not DEBUG)

@@ -34,18 +34,19 @@ CELERY_TIMEZONE = TIME_ZONE
 
 # --- Delivery ---------------------------------------------------------------------------------
 
-# Acknowledged after the task and not before it, so that a killed worker's task runs again.
+# Acknowledged after the task and not before it, so that the tasks of a killed worker run again.
 # The price: every task must be safe to run twice.
 CELERY_TASK_ACKS_LATE = True
-# A slot reserves one task beyond the one it runs; more would wait behind a long one.
+# A worker reserves one task a slot, and no more that would wait behind a long one.
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # After a lost connection the broker hands running tasks to somebody else: stop ours.
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 # A worker that starts before its broker waits for it instead of dying.
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# Publishing gives up after about two seconds, so that a request never hangs on a dead broker.
+# Publishing tries twice: a request fails at once where the broker refuses, and within seconds, by
+# the timeouts below, where it is silent.
 CELERY_TASK_PUBLISH_RETRY_POLICY = {
-    "max_retries": 3,
+    "max_retries": 1,
     "interval_start": 0.1,
     "interval_step": 0.3,
     "interval_max": 1.0,

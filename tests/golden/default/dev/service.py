@@ -1,0 +1,140 @@
+"""Servers, web and one process per declared worker, in the foreground.
+
+Ctrl-C stops the web first, then lets the workers finish, and stops the servers last.
+"""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+import psutil
+
+from config.queues import WORKERS
+from dev import servers
+from dev.ports import LOOPBACK, free_port, is_free
+from workers import supervise
+from workers.supervise import Program
+from workers.worker import Worker
+
+
+def main() -> int:
+    """Run until Ctrl-C or TERM, and return an exit status."""
+    workers = chosen_workers(os.environ.get("WORKERS", ""))
+    port = chosen_port(os.environ.get("PORT", "8000"))
+    try:
+        with servers.owned() as urls:
+            return serve(urls, port, workers)
+    except servers.InUseError as in_use:
+        owner = in_use.args[0]
+        if is_alive(owner):
+            print(f"Already running as PID {owner}: stop it first.", file=sys.stderr)
+        else:
+            print(
+                f"PID {owner} was killed and left its servers and workers behind. End them first: "
+                f"pkill -f {shlex.quote(f'{servers.ROOT}/')}",
+                file=sys.stderr,
+            )
+        return 1
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs, and is not merely waiting to be reaped."""
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def serve(urls: Mapping[str, str], port: int, workers: Sequence[Worker]) -> int:
+    """Run everything beside the servers."""
+    payments_port = free_port()
+    environment = servers.environment(
+        {
+            "PAYMENT_GATEWAY_URL": f"http://{LOOPBACK}:{payments_port}",
+            "EMAIL_URL": "file:///.local/mail",  # relative: the project's path may hold anything
+            **urls,
+        }
+    )
+    # In a session of its own, Ctrl-C ends it without a word.
+    migrate = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
+    migrated = subprocess.run(migrate, env=environment, check=False, start_new_session=True)
+    if migrated.returncode:
+        return migrated.returncode
+
+    show(environment, port, workers)
+    programs = [
+        Program("payments", payments_command(payments_port), "backing"),
+        *supervise.workers(workers),
+        Program("web", web_command(port), "front"),
+    ]
+    command = supervise.command(programs, servers.LOCAL)
+    # Out of the terminal's reach, so that Ctrl-C comes to us alone.
+    supervisord = psutil.Popen(command, env=environment, start_new_session=True)
+    return wait(supervisord)
+
+
+def wait(supervisord: psutil.Popen) -> int:
+    """Wait for supervisord: the first Ctrl-C or TERM stops it in order, the second kills."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stop in (stop_in_order, kill):
+        try:
+            return int(supervisord.wait())
+        except KeyboardInterrupt:
+            stop(supervisord)
+    return int(supervisord.wait())
+
+
+def stop_in_order(supervisord: psutil.Popen) -> None:
+    """Have supervisord stop the web, then the workers."""
+    print("\nStopping the web, then the workers, then the servers. Once more kills.", flush=True)
+    supervisord.terminate()
+
+
+def kill(supervisord: psutil.Popen) -> None:
+    """End supervisord and every process below it at once."""
+    for process in [supervisord, *supervisord.children(recursive=True)]:
+        process.kill()
+
+
+def chosen_workers(names: str) -> list[Worker]:
+    """Return the workers of these names, or all. Raises SystemExit for an unknown one."""
+    wanted = list(dict.fromkeys(names.split())) or [worker.name for worker in WORKERS]
+    known = {worker.name: worker for worker in WORKERS}
+    if unknown := [name for name in wanted if name not in known]:
+        raise SystemExit(f"WORKERS: no {', '.join(unknown)}; declared are: {', '.join(known)}.")
+    return [known[name] for name in wanted]
+
+
+def chosen_port(text: str) -> int:
+    """Return the web's port. Raises SystemExit where nothing can listen on it."""
+    if not text.isdecimal() or not is_free(int(text)):
+        raise SystemExit(f"PORT: {text} is taken or not a port; try `make run PORT=8080`.")
+    return int(text)
+
+
+def payments_command(port: int) -> list[str]:
+    """Return the command of the stand-in for the payment service."""
+    return [sys.executable, "-m", "orders.gateway_stand_in", "--port", str(port)]
+
+
+def web_command(port: int) -> list[str]:
+    """Return the command of the web process, which reloads when a source changes."""
+    gunicorn = [sys.executable, "-m", "gunicorn", "--reload", "--threads=8", "--log-level=warning"]
+    return [*gunicorn, f"--bind={LOOPBACK}:{port}", "config.wsgi"]
+
+
+def show(environment: Mapping[str, str], port: int, workers: Sequence[Worker]) -> None:
+    """Say which servers and URLs are in use."""
+    names = (*servers.VARIABLES, "PAYMENT_GATEWAY_URL", "EMAIL_URL")
+    for name in names:
+        origin = "named" if name in servers.named() else "embedded"
+        print(f"{name:<22} {without_password(environment[name])}  ({origin})")
+    print(f"{'workers':<22} {' '.join(worker.name for worker in workers)}")
+    print(f"{'web':<22} http://{LOOPBACK}:{port}/", flush=True)
+
+
+def without_password(url: str) -> str:
+    """Return a URL fit to be shown."""
+    password = urlsplit(url).password
+    return url.replace(f":{password}@", ":***@") if password else url
