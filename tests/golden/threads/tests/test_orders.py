@@ -1,11 +1,16 @@
 """What an order is, over HTTP and in the services; without workers."""
 
 import uuid
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from threading import Event, Thread
+from typing import Any, ClassVar
 
 import pytest
 from django.core import mail
+from django.core.mail import EmailMessage
+from django.core.mail.backends.base import BaseEmailBackend
+from django.db import connection
 from django.test import Client
 from django.utils.html import escape
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
@@ -198,3 +203,39 @@ def test_a_finished_order_does_not_fail_later() -> None:
     services.fail(str(order.id), "too late")
     order.refresh_from_db()
     assert order.state == "completed"
+
+
+class ImpatientMail(BaseEmailBackend):
+    """Runs the step a second time, as a redelivered task would, while it sends the mail."""
+
+    sent: ClassVar[list[EmailMessage]] = []
+    second_run: ClassVar[Thread]
+    both_send = Event()
+
+    def send_messages(self, messages: Sequence[EmailMessage]) -> int:
+        self.sent.extend(messages)
+        if len(self.sent) > 1:
+            self.both_send.set()
+        else:
+            order_id = str(Order.objects.get().id)
+            ImpatientMail.second_run = Thread(target=self.send_again, args=[order_id])
+            self.second_run.start()
+            self.both_send.wait(timeout=1)
+        return len(messages)
+
+    @staticmethod
+    def send_again(order_id: str) -> None:
+        services.send_receipt(order_id, SOMEBODY)
+        connection.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_runs_at_once_send_one_receipt(gateway_url: PaymentService, settings: Settings) -> None:
+    settings.EMAIL_BACKEND = f"{__name__}.ImpatientMail"
+    order_id = str(placed().id)
+    services.charge(order_id, SOMEBODY)
+    services.render_invoice(order_id, SOMEBODY)
+    services.send_receipt(order_id, SOMEBODY)
+    ImpatientMail.second_run.join()
+    assert len(ImpatientMail.sent) == 1
+    assert Order.objects.get().state == "completed"
