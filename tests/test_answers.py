@@ -49,10 +49,11 @@ def test_a_queue_is_a_name_a_pool_and_a_concurrency() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pool", "concurrency"), [("prefork", 4), ("gevent", 100), ("threads", 20)]
+    ("pool", "concurrency"),
+    [("prefork", 4), ("gevent", 100), ("threads", 20), ("eventlet", 100), ("solo", 1)],
 )
 def test_a_queue_that_names_no_pool_gets_the_answered_one(pool: str, concurrency: int) -> None:
-    assert workers("a b::3", pool) == [("a", pool, concurrency), ("b", pool, 3)]
+    assert workers("a b::1", pool) == [("a", pool, concurrency), ("b", pool, 1)]
 
 
 @pytest.mark.parametrize("queues", ["a,b", "a, b", " a  b ", "a\tb\n", ",a,,b,"])
@@ -71,16 +72,20 @@ def test_spaces_and_commas_separate_queues(queues: str) -> None:
         (":prefork", ": not a name"),
         ("m" * 41, f"{'m' * 41}: 41 characters; use at most 40."),
         ("mail mail", "mail: declared 2 times; keep one of each name."),
-        ("mail:warp", "mail: unknown pool 'warp'; choose one of: prefork, gevent, threads."),
+        ("mail:warp", "mail: unknown pool 'warp'; choose one of: prefork, gevent, threads,"),
         ("mail:prefork:0", "mail: concurrency 0 starts below 1; use 1 or more."),
         ("mail:prefork:8-2", "mail: concurrency 8-2 ends below its start; write 2-8."),
         ("mail:prefork:0-2", "mail: concurrency 0-2 starts below 1;"),
-        ("mail:prefork:99999", "mail: concurrency 99999 is more than one host carries;"),
+        (
+            "mail:prefork:99999",
+            "mail: concurrency 99999 is more than it can carry; use at most 10000.",
+        ),
         ("mail:prefork:many", "mail:prefork:many: the concurrency 'many' is no number;"),
         ("mail:prefork:-1", "mail:prefork:-1: the concurrency '-1' is no number;"),
         ("mail:prefork:٣", "mail:prefork:٣: the concurrency '٣' is no number;"),
         ("mail:prefork:4:9", "mail:prefork:4:9: more than three parts;"),
         ("mail:threads:2-8", "mail: the pool 'threads' cannot autoscale;"),
+        ("mail:solo:2", "mail: concurrency 2 is more than it can carry; use at most 1."),
     ],
 )
 def test_a_queue_that_cannot_work_is_refused(queues: str, reason: str) -> None:

@@ -13,7 +13,7 @@ from tests.baked import TEMPLATE, command_line
 
 BAD = ("queues=default:warp:4 io:gevent:0", "task_routes=a.*=nowhere")
 PROBLEMS = [
-    "  - default: unknown pool 'warp'; choose one of: prefork, gevent, threads.",
+    "  - default: unknown pool 'warp'; choose one of: prefork, gevent, threads, eventlet, solo.",
     "  - io: concurrency 0 starts below 1; use 1 or more.",
     "  - a.*=nowhere: no worker consumes the queue 'nowhere'; route it to one of: default, io.",
 ]

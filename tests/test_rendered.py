@@ -26,6 +26,7 @@ import trustme
 from mirakuru import TCPExecutor
 
 from tests.baked import BakedProject, bake, wait_until
+from topology import rules
 
 
 def stats(project: BakedProject) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def test_the_answered_pools_and_sizes_are_what_runs(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("pool", ["prefork", "gevent", "threads"])
+@pytest.mark.parametrize("pool", rules.POOLS)
 def test_one_worker_takes_an_order_to_the_end(tmp_path: Path, pool: str) -> None:
     project = bake(tmp_path, queues=f"jobs:{pool}")
     with project.running() as service:

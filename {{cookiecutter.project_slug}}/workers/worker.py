@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 LONGEST_NAME = 40  # characters; a node name adds the host's, and process lists cut at about 80
+MOST_PROCESSES = 1_000
 TASK = re.compile(r"[A-Za-z0-9_.:*-]+")
-LARGEST_CONCURRENCY = 10_000  # slots of one process; beyond this a typo is likelier than a plan
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,15 @@ class Pool:
     """What a pool of Celery's offers.
 
     concurrency: how many tasks at once where nobody says otherwise.
-    autoscale: whether `--autoscale` works on it (`threads` dies of it).
+    autoscale: whether `--autoscale` works on it (`threads` dies of it, `solo` ignores it).
     package: what must be installed for it, beyond Celery.
+    largest: how many tasks at once it can carry.
     """
 
     concurrency: int
     autoscale: bool
     package: str | None = None
+    largest: int = 10_000  # beyond this a typo is likelier than a plan
 
 
 # Fixed numbers, never the CPU count: in a container that is the host's.
@@ -33,6 +35,8 @@ POOLS = {
     "prefork": Pool(concurrency=4, autoscale=True),
     "gevent": Pool(concurrency=100, autoscale=True, package="gevent"),
     "threads": Pool(concurrency=20, autoscale=False),
+    "eventlet": Pool(concurrency=100, autoscale=True, package="eventlet"),
+    "solo": Pool(concurrency=1, autoscale=False, largest=1),
 }
 
 
@@ -101,8 +105,9 @@ def _worker_problems(worker: Worker) -> Iterator[Problem]:
         able = ", ".join(name for name, pool in POOLS.items() if pool.autoscale)
         reason = f"the pool {worker.pool!r} cannot autoscale"
         yield Problem(worker.name, reason, f"give one number, or a pool that can: {able}")
-    yield from _bounds_problems(worker.name, "concurrency", worker.concurrency)
-    yield from _bounds_problems(worker.name, "processes", worker.processes)
+    largest = pool.largest if pool else Pool.largest
+    yield from _bounds_problems(worker.name, "concurrency", worker.concurrency, largest)
+    yield from _bounds_problems(worker.name, "processes", worker.processes, MOST_PROCESSES)
 
 
 def _name_problems(name: str) -> Iterator[Problem]:
@@ -113,13 +118,14 @@ def _name_problems(name: str) -> Iterator[Problem]:
         yield Problem(name, f"{len(name)} characters", f"use at most {LONGEST_NAME}")
 
 
-def _bounds_problems(name: str, field: str, bounds: int | tuple[int, int]) -> Iterator[Problem]:
+def _bounds_problems(
+    name: str, field: str, bounds: int | tuple[int, int], largest: int
+) -> Iterator[Problem]:
     low, high = bounds if isinstance(bounds, tuple) else (bounds, bounds)
     shown = f"{low}-{high}" if isinstance(bounds, tuple) else str(bounds)
     if low < 1:
         yield Problem(name, f"{field} {shown} starts below 1", "use 1 or more")
     elif low > high:
         yield Problem(name, f"{field} {shown} ends below its start", f"write {high}-{low}")
-    elif high > LARGEST_CONCURRENCY:
-        remedy = f"use at most {LARGEST_CONCURRENCY} and more workers"
-        yield Problem(name, f"{field} {shown} is more than one host carries", remedy)
+    elif high > largest:
+        yield Problem(name, f"{field} {shown} is more than it can carry", f"use at most {largest}")
