@@ -61,6 +61,45 @@ class Topology:
         return dict(self._parsed_routes)
 
     @property
+    def redis_variables(self) -> list[str]:
+        """The variables that name a database of a Redis; empty where none is used."""
+        uses = {
+            "CELERY_BROKER_URL": self.answers["broker"],
+            "CELERY_RESULT_BACKEND": self.answers["result_backend"],
+        }
+        variables = [variable for variable, used in uses.items() if used == "redis"]
+        return [*variables, "CACHE_URL"] if variables else []
+
+    @property
+    def server_variables(self) -> dict[str, str]:
+        """Each variable that names a server, with an example."""
+        answers = self.answers
+        redis = "redis://:password@localhost:6379"
+        return {
+            "DATABASE_URL": answers["_databases"][answers["database"]]["example"],
+            "CELERY_BROKER_URL": answers["_brokers"][answers["broker"]]["example"],
+            **{name: f"{redis}/{number}" for number, name in enumerate(self.redis_variables)},
+        }
+
+    @property
+    def cache(self) -> str:
+        """Where the cache is: nobody gets a Redis for it alone."""
+        return "redis" if self.redis_variables else "local"
+
+    @property
+    def servers(self) -> list[str]:
+        """The modules that run the servers for `make run`."""
+        names = {"dev.database": True, "dev.rabbitmq": self.answers["broker"] == "rabbitmq"}
+        return [
+            name for name, used in {**names, "dev.valkey": self.redis_variables}.items() if used
+        ]
+
+    @property
+    def apps(self) -> list[str]:
+        """What INSTALLED_APPS holds of other people's packages, beside Django's own."""
+        return [app for row in self._rows for app in row.get("apps", ())]
+
+    @property
     def dependencies(self) -> list[str]:
         """What the rendered project needs to run, sorted."""
         return self._requirements("requirements")
@@ -76,9 +115,11 @@ class Topology:
         return [
             *_text_problems(self.answers),
             *self._slug_problems(),
+            *self._result_backend_problems(),
             *(problem for _, found in self._parsed_workers for problem in found),
             *self._repeated_routes(),
             *rules.problems(self.workers, self.routes),
+            *self._broker_problems(),
         ]
 
     @property
@@ -112,14 +153,35 @@ class Topology:
     def _parsed_routes(self) -> list[tuple[str, str]]:
         return [_parse_route(word) for word in _words(self.answers["task_routes"])]
 
-    def _requirements(self, kind: str) -> list[str]:
+    @property
+    def _rows(self) -> list[Mapping[str, Any]]:
+        """What the tables say of each choice; nothing of a choice that does not exist."""
         answers = self.answers
-        rows = [
+        redis = [answers["_brokers"]["redis"]] if self.redis_variables else []
+        return [
             answers["_databases"][answers["database"]],
             answers["_brokers"][answers["broker"]],
+            answers["_result_backends"].get(answers["result_backend"], {}),
+            *redis,
             *(answers["_pools"].get(worker.pool, {}) for worker in self.workers),
         ]
-        return sorted({*answers[f"_{kind}"], *(name for row in rows for name in row.get(kind, ()))})
+
+    def _requirements(self, kind: str) -> list[str]:
+        ours = self.answers[f"_{kind}"]
+        return sorted({*ours, *(name for row in self._rows for name in row.get(kind, ()))})
+
+    def _result_backend_problems(self) -> Iterable[Any]:
+        known, answered = self.answers["_result_backends"], self.answers["result_backend"]
+        if answered not in known:
+            yield Problem(answered, "unknown result backend", f"choose one of: {', '.join(known)}")
+
+    def _broker_problems(self) -> Iterable[Any]:
+        if self.answers["broker"] != "rabbitmq":
+            return
+        for worker in self.workers:
+            if isinstance(worker.concurrency, tuple):
+                reason = "the quorum queues of RabbitMQ do not support autoscale"
+                yield Problem(worker.name, reason, "give one number")
 
     def _repeated_routes(self) -> Iterable[Any]:
         for task, times in Counter(task for task, _ in self._parsed_routes).items():

@@ -23,7 +23,13 @@ def answers(**changes: str) -> dict[str, Any]:
         name: value[0] if isinstance(value, list) and not name.startswith("_") else value
         for name, value in OPTIONS.items()
     }
-    return {**defaults, "project_slug": "order-service", "task_routes": "", **changes}
+    return {
+        **defaults,
+        "project_slug": "order-service",
+        "result_backend": "redis",
+        "task_routes": "",
+        **changes,
+    }
 
 
 def refusal(**changes: str) -> list[str]:
@@ -123,6 +129,7 @@ def test_a_route_that_cannot_work_is_refused(routes: str, reason: str) -> None:
         ("project_name", "a\nb", "not one line of text;"),
         ("project_name", "a\x1b[2Jb", "not one line of text;"),
         ("project_name", "\udcff", "not one line of text;"),
+        ("result_backend", "memcached", "choose one of: redis, database, none."),
         ("description", "d" * 201, "201 characters; use at most 200."),
     ],
 )

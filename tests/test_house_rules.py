@@ -39,7 +39,9 @@ def test_a_file_has_three_conditions_at_most(path: Path) -> None:
     assert len(CONDITION.findall(path.read_text())) + name.count("{% if") <= 3
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path.suffix == ".py"], ids=named)
+@pytest.mark.parametrize(
+    "path", [path for path in (*FILES, *PARTIALS) if path.suffix == ".py"], ids=named
+)
 def test_a_source_of_the_template_parses(path: Path) -> None:
     ast.parse(path.read_text())
 

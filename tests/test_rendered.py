@@ -68,6 +68,22 @@ def test_one_worker_takes_an_order_to_the_end(tmp_path: Path, pool: str) -> None
     assert {job["queue"] for job in order["jobs"]} == {"jobs"}
 
 
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"database": "sqlite", "result_backend": "database"},
+        {"result_backend": "none", "queues": "default:threads"},
+    ],
+    ids=lambda answers: " ".join(answers.values()),
+)
+def test_another_choice_passes_its_own_lint_and_tests(
+    tmp_path: Path, answers: dict[str, str]
+) -> None:
+    project = bake(tmp_path, **answers)
+    project.run("make", "lint")
+    assert re.search(r"\d+ passed", project.run("make", "test"))
+
+
 def test_ctrl_c_stops_the_web_then_the_workers_then_the_servers(tmp_path: Path) -> None:
     project = bake(tmp_path)
     port = port_for.select_random()

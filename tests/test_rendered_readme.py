@@ -55,8 +55,8 @@ def test_a_task_and_a_queue_added_as_it_says_run(tmp_path: Path) -> None:
         name, _, variable = title.removeprefix("# ").partition(": ")
         file = project.path / name
         text = file.read_text()
-        if variable:  # a line for the tuple or the dictionary of that name
-            text = re.sub(rf"(?m)^({variable}\b.*[({{]\n)", rf"\g<1>{code}", text)
+        if variable:  # a line for the list or the dictionary of that name
+            text = re.sub(rf"(?m)^({variable}\b.*[\[{{]\n)", rf"\g<1>{code}", text)
         else:
             text = f"{text}\n\n{code}"
         assert text != file.read_text()

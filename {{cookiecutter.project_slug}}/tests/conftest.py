@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+import dj_database_url
 import httpx
 import pytest
 from django.db import connection
@@ -60,10 +60,11 @@ def workers(
 ) -> Iterator[dict[str, Any]]:
     """Every declared worker, started as in production; yields their `inspect stats` by node."""
     app.control.purge()
-    url = urlsplit(os.environ["DATABASE_URL"])
+    address, mark, options = os.environ["DATABASE_URL"].partition("?")
+    server = address.removesuffix(dj_database_url.parse(address)["NAME"])
     environment = {
         **os.environ,
-        "DATABASE_URL": url._replace(path=f"/{connection.settings_dict['NAME']}").geturl(),
+        "DATABASE_URL": f"{server}{connection.settings_dict['NAME']}{mark}{options}",
         "PAYMENT_GATEWAY_URL": f"http://127.0.0.1:{payment_service.server_port}",
         "EMAIL_URL": f"file:///{mailbox}",
     }

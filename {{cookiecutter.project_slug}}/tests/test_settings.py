@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from celery.app.defaults import NAMESPACES, flatten
@@ -40,12 +41,10 @@ EXPECTED = {
 }
 COMMENTED = {
     *EXPECTED,
+    "BROKER_USE_SSL",
     "TASK_PUBLISH_RETRY_POLICY",
-    "REDIS_SOCKET_TIMEOUT",
     "TASK_QUEUES",
     "TASK_ROUTES",
-    "BROKER_USE_SSL",
-    "REDIS_BACKEND_USE_SSL",
 }
 
 
@@ -56,7 +55,7 @@ def test_the_setting_is_what_we_rely_on(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMENTED)
 def test_the_setting_has_its_reason_above_it(name: str) -> None:
-    source = Path(tasks.__file__).read_text()
+    source = "".join(path.read_text() for path in Path(tasks.__file__).parent.glob("*.py"))
     assert re.search(rf"^# .*[.:)]\nCELERY_{name} = ", source, re.MULTILINE), name
 
 
@@ -75,11 +74,11 @@ PRODUCTION = {
     "DJANGO_SECRET_KEY": secrets.token_urlsafe(50),
     "DJANGO_DEBUG": "false",
     "DJANGO_ALLOWED_HOSTS": "orders.example.com",
-    "DATABASE_URL": "postgresql://user:password@db.example.com:5432/orders",
-    "CELERY_BROKER_URL": "rediss://:password@redis.example.com:6379/0",
-    "CELERY_RESULT_BACKEND": "rediss://:password@redis.example.com:6379/1",
-    "CACHE_URL": "rediss://:password@redis.example.com:6379/2",
+    # % for variable, example in topology(cookiecutter).server_variables.items()
+    "{{variable}}": "{{example}}",
+    # % endfor
 }
+REQUIRED = [name for name in PRODUCTION if name != "DJANGO_DEBUG"]
 
 
 @pytest.fixture(scope="session")
@@ -119,16 +118,11 @@ def test_the_deployment_check_is_clean(bare: Path) -> None:
         ("DJANGO_ALLOWED_HOSTS", "", "Shorter than minimum length"),
         ("DJANGO_DEBUG", "perhaps", "Not a valid boolean"),
         ("DATABASE_URL", "nonsense", "malformed"),
-        ("DATABASE_URL", "postgresql://host", "names no database"),
-        ("DATABASE_URL", "mysql://host/orders", "postgresql://"),
-        ("CELERY_BROKER_URL", "", "redis://HOST:PORT/NUMBER"),
-        ("CELERY_BROKER_URL", "amqp://host", "redis://HOST:PORT/NUMBER"),
-        ("CELERY_RESULT_BACKEND", "redis://host/queue", "redis://HOST:PORT/NUMBER"),
-        ("CELERY_RESULT_BACKEND", "redis://redis.example.com/0", "the same Redis database"),
-        ("CACHE_URL", "redis://host:port/2", "not a URL"),
-        ("CACHE_URL", "redis://redis.example.com/0", "the same Redis database"),
+        ("DATABASE_URL", "oracle://host/orders", "does not start with"),
+        ("CELERY_BROKER_URL", "", ""),
+        ("CELERY_BROKER_URL", "nonsense://host", ""),
         ("EMAIL_URL", "pigeon://post", "known scheme"),
-        *((variable, None, "not set") for variable in PRODUCTION if variable != "DJANGO_DEBUG"),
+        *((variable, None, "not set") for variable in REQUIRED),
     ],
 )
 def test_a_bad_variable_stops_the_start_with_a_sentence(
@@ -151,9 +145,15 @@ def test_a_bad_variable_stops_the_start_with_a_sentence(
     ],
 )
 def test_whatever_is_started_says_so(bare: Path, program: str) -> None:
-    result = python(bare, *program.split(), CACHE_URL="nonsense")
+    result = python(bare, *program.split(), DATABASE_URL="nonsense")
     assert result.returncode == 1
-    assert result.stderr.startswith('Cannot start: Environment variable "CACHE_URL"')
+    assert result.stderr.startswith('Cannot start: Environment variable "DATABASE_URL"')
+
+
+def silent_url(port: int) -> str:
+    """Return the broker's URL with its host and port replaced."""
+    parts = urlsplit(PRODUCTION["CELERY_BROKER_URL"])
+    return parts._replace(netloc=f"127.0.0.1:{port}").geturl()
 
 
 def test_publishing_gives_up_on_a_broker_that_is_silent(bare: Path) -> None:
@@ -162,10 +162,10 @@ def test_publishing_gives_up_on_a_broker_that_is_silent(bare: Path) -> None:
         result = python(
             bare,
             *("-c", code),
-            CELERY_BROKER_URL=f"redis://127.0.0.1:{silent.getsockname()[1]}/0",
+            CELERY_BROKER_URL=silent_url(silent.getsockname()[1]),
             DJANGO_SETTINGS_MODULE="config.settings",
         )
-    assert "kombu.exceptions.OperationalError: Timeout" in result.stderr
+    assert "kombu.exceptions.OperationalError" in result.stderr
 
 
 def show(folder: Path, names: str, **changes: str | None) -> str:
@@ -175,17 +175,3 @@ def show(folder: Path, names: str, **changes: str | None) -> str:
 
 def test_debug_is_off_unless_somebody_asks(bare: Path) -> None:
     assert show(bare, "s.DEBUG", DJANGO_DEBUG=None) == "False"
-
-
-@pytest.mark.parametrize(("scheme", "expected"), [("redis", "None None"), ("rediss", "True True")])
-def test_certificates_are_verified_where_the_url_asks_for_tls(
-    bare: Path, scheme: str, expected: str
-) -> None:
-    urls = {
-        name: value.replace("rediss://", f"{scheme}://")
-        for name, value in PRODUCTION.items()
-        if value.startswith("rediss://")
-    }
-    required = "x and x == {'ssl_cert_reqs': 2}"  # ssl.CERT_REQUIRED
-    names = f"*({required} for x in (s.CELERY_BROKER_USE_SSL, s.CELERY_REDIS_BACKEND_USE_SSL))"
-    assert show(bare, names, **urls) == expected

@@ -60,6 +60,11 @@ class Worker:
         """The names of the queues that it takes tasks from."""
         return self.queues or (self.name,)
 
+    @property
+    def most(self) -> int:
+        """The most tasks at once in one process."""
+        return self.concurrency[1] if isinstance(self.concurrency, tuple) else self.concurrency
+
 
 @dataclass(frozen=True)
 class Problem:

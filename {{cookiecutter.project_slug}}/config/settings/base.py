@@ -14,6 +14,9 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    # % for app in topology(cookiecutter).apps
+    "{{app}}",
+    # % endfor
     "accounts",
     "workers",
     "orders",

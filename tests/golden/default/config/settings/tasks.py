@@ -1,21 +1,7 @@
 """Celery: delivery, limits, queues. Each setting that is not the default carries its reason."""
 
-import ssl
-
-from kombu import Queue
-
-from config.queues import ROUTES, WORKERS
+from config.queues import QUEUES, ROUTES
 from config.settings.base import TIME_ZONE
-from config.settings.environment import redis_url
-
-_widest = max(
-    worker.concurrency[1] if isinstance(worker.concurrency, tuple) else worker.concurrency
-    for worker in WORKERS
-)
-_queues = list(dict.fromkeys(queue for worker in WORKERS for queue in worker.consumes))
-
-CELERY_BROKER_URL = redis_url("CELERY_BROKER_URL")
-CELERY_RESULT_BACKEND = redis_url("CELERY_RESULT_BACKEND")
 
 # --- What travels -----------------------------------------------------------------------------
 
@@ -43,26 +29,14 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 # A worker that starts before its broker waits for it instead of dying.
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# Publishing tries twice: a request fails at once where the broker refuses, and within seconds, by
-# the timeouts below, where it is silent.
+# Publishing tries twice: a request fails at once where the broker refuses, and within seconds where
+# it is silent.
 CELERY_TASK_PUBLISH_RETRY_POLICY = {
     "max_retries": 1,
     "interval_start": 0.1,
     "interval_step": 0.3,
     "interval_max": 1.0,
 }
-CELERY_BROKER_TRANSPORT_OPTIONS = {
-    # Without a timeout a publish to a broker that went silent hangs for ever. Seconds.
-    "socket_timeout": 5,
-    "socket_connect_timeout": 5,
-    # Each slot may acknowledge at the same moment. With fewer connections acknowledgements are
-    # lost, and their tasks run a second time.
-    "max_connections": _widest + 20,
-}
-# The same for the result backend. Seconds.
-CELERY_REDIS_SOCKET_TIMEOUT = 5
-# Every slot may store its result at the same moment.
-CELERY_REDIS_MAX_CONNECTIONS = _widest + 20
 
 # --- Limits -----------------------------------------------------------------------------------
 
@@ -88,20 +62,9 @@ CELERY_TASK_SEND_SENT_EVENT = True
 
 # --- Queues -----------------------------------------------------------------------------------
 
-# Declared in config/queues.py, nowhere else.
-CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in _queues]
 # Takes every task that no route names.
-CELERY_TASK_DEFAULT_QUEUE = _queues[0]
+CELERY_TASK_DEFAULT_QUEUE = QUEUES[0]
 # Which task goes to which queue, from config/queues.py.
 CELERY_TASK_ROUTES = {task: {"queue": queue} for task, queue in ROUTES.items()}
 # A misspelt queue is an error at the sender, not a queue that nobody consumes.
 CELERY_TASK_CREATE_MISSING_QUEUES = False
-
-# --- TLS --------------------------------------------------------------------------------------
-
-# rediss:// alone would accept any certificate.
-_verified = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
-# Only for rediss://, because the setting itself switches TLS on.
-CELERY_BROKER_USE_SSL = _verified if CELERY_BROKER_URL.startswith("rediss://") else None
-# The same for the results.
-CELERY_REDIS_BACKEND_USE_SSL = _verified if CELERY_RESULT_BACKEND.startswith("rediss://") else None

@@ -4,11 +4,13 @@ from environs import EnvError
 
 try:
     from config.settings.base import *
+    from config.settings.broker import *
     from config.settings.caches import *
     from config.settings.databases import *
     from config.settings.logs import *
     from config.settings.mail import *
     from config.settings.orders import *
+    from config.settings.results import *
     from config.settings.security import *
     from config.settings.tasks import *
 except EnvError as error:

@@ -1,0 +1,18 @@
+"""Results, in a Redis database of their own."""
+
+import ssl
+
+from config.queues import WIDEST
+from config.settings.environment import redis_url
+
+CELERY_RESULT_BACKEND = redis_url("CELERY_RESULT_BACKEND")
+
+# A result backend that went silent is given up. Seconds.
+CELERY_REDIS_SOCKET_TIMEOUT = 5
+# Every slot may store its result at the same moment.
+CELERY_REDIS_MAX_CONNECTIONS = WIDEST + 20
+
+# Only for rediss://, which alone would accept any certificate.
+CELERY_REDIS_BACKEND_USE_SSL = (
+    {"ssl_cert_reqs": ssl.CERT_REQUIRED} if CELERY_RESULT_BACKEND.startswith("rediss://") else None
+)

@@ -1,0 +1,28 @@
+"""The broker: Redis, or a server that speaks its protocol."""
+
+import ssl
+
+from kombu import Queue
+
+from config.queues import QUEUES, WIDEST
+from config.settings.environment import redis_url
+
+CELERY_BROKER_URL = redis_url("CELERY_BROKER_URL")
+
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # Without a timeout a publish to a broker that went silent hangs for ever. Seconds.
+    "socket_timeout": 5,
+    "socket_connect_timeout": 5,
+    # Each slot may acknowledge at the same moment. With fewer connections acknowledgements are
+    # lost, and their tasks run a second time.
+    "max_connections": WIDEST + 20,
+}
+
+# Only for rediss://, because the setting itself switches TLS on, which alone would accept any
+# certificate.
+CELERY_BROKER_USE_SSL = (
+    {"ssl_cert_reqs": ssl.CERT_REQUIRED} if CELERY_BROKER_URL.startswith("rediss://") else None
+)
+
+# Declared in config/queues.py, nowhere else.
+CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in QUEUES]

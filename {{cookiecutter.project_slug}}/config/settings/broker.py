@@ -1,0 +1,1 @@
+# % include "settings/broker/" ~ cookiecutter.broker ~ ".py"

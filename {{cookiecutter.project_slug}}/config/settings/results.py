@@ -1,0 +1,1 @@
+# % include "settings/results/" ~ cookiecutter.result_backend ~ ".py"

@@ -1,0 +1,1 @@
+# % include "dev/" ~ cookiecutter.database ~ ".py"
