@@ -6,10 +6,17 @@ from kombu import Queue
 
 from config.queues import QUEUES, WIDEST
 from config.settings.environment import redis_url
+from config.settings.tasks import CELERY_TASK_TIME_LIMIT, LONGEST_COUNTDOWN
 
 CELERY_BROKER_URL = redis_url("CELERY_BROKER_URL")
 
+# Redis hands a task to another worker when it was not acknowledged for so long, even while it runs
+# or waits for its countdown: longer than both, and than a task reserved behind another one.
+# The price: so long may it take until the tasks of a killed worker run again. Seconds.
+VISIBILITY_TIMEOUT = LONGEST_COUNTDOWN + 2 * CELERY_TASK_TIME_LIMIT
+
 CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": VISIBILITY_TIMEOUT,
     # Without a timeout a publish to a broker that went silent hangs for ever. Seconds.
     "socket_timeout": 5,
     "socket_connect_timeout": 5,

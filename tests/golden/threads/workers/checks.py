@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from celery import current_app
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
 from config.queues import ROUTES, WORKERS
@@ -55,6 +56,25 @@ def check_pools_are_installed(**kwargs: Any) -> list[CheckMessage]:
         )
         for worker, package in needed.items()
         if find_spec(package) is None
+    ]
+
+
+@register("workers")
+def check_visibility_timeout(**kwargs: Any) -> list[CheckMessage]:
+    """Refuse a broker that would hand out a task a second time while it runs or waits."""
+    conf = current_app.conf
+    needed = conf.task_time_limit + settings.LONGEST_COUNTDOWN
+    given = conf.broker_transport_options.get("visibility_timeout", needed)
+    if given >= needed:
+        return []
+    return [
+        Error(
+            f"The broker's visibility_timeout is {given} s, but a task may run for "
+            f"{conf.task_time_limit} s after waiting for {settings.LONGEST_COUNTDOWN} s: "
+            "it would run a second time meanwhile.",
+            f"Raise it to {needed} s or more, or lower CELERY_TASK_TIME_LIMIT or LONGEST_COUNTDOWN.",
+            id="workers.E004",
+        )
     ]
 
 

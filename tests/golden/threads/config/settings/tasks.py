@@ -44,6 +44,8 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {
 CELERY_TASK_SOFT_TIME_LIMIT = 240
 # Ends a task that ignored the soft limit (prefork, gevent). Seconds.
 CELERY_TASK_TIME_LIMIT = 300
+# The longest countdown, ETA or retry pause that a task may have. Seconds.
+LONGEST_COUNTDOWN = 15 * 60
 # A prefork child is replaced after so many tasks, so that a slow leak cannot grow for ever.
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 1000
 # The same by memory, for a leak that is not slow (prefork). KiB.
