@@ -159,6 +159,7 @@ class Topology:
         answers = self.answers
         redis = [answers["_brokers"]["redis"]] if self.redis_variables else []
         return [
+            answers["_django_versions"][answers["django_version"]],
             answers["_databases"][answers["database"]],
             answers["_brokers"][answers["broker"]],
             answers["_result_backends"].get(answers["result_backend"], {}),

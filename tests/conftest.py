@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,20 @@ def postgresql() -> Path:
     """The folder of the real PostgreSQL's programs."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     return _installed(found[-1].parent if found else None, "postgresql")
+
+
+@pytest.fixture
+def newer_python() -> Path:
+    """An interpreter that is new enough for every version of Django on offer."""
+    # Where pyenv keeps the interpreters: beside the one that runs this, or where it says.
+    folders = {Path(sys.base_prefix).parent, Path(os.environ.get("PYENV_ROOT", "/")) / "versions"}
+    for version in ("3.14", "3.13", "3.12"):
+        installed = [path for folder in folders for path in folder.glob(f"{version}.*/bin/python3")]
+        for program in [shutil.which(f"python{version}"), *installed]:
+            # A shim of pyenv may stand for a version that is not enabled.
+            if program and not subprocess.run([program, "-V"], capture_output=True).returncode:
+                return Path(program)
+    pytest.skip("Python 3.12 or newer is not installed")
 
 
 def _installed(program: Path | str | None, package: str) -> Path:

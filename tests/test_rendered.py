@@ -84,6 +84,14 @@ def test_another_choice_passes_its_own_lint_and_tests(
     assert re.search(r"\d+ passed", project.run("make", "test"))
 
 
+def test_django_6_passes_its_own_lint_and_tests(tmp_path: Path, newer_python: Path) -> None:
+    project = bake(tmp_path, django_version="6.0")
+    python = {"UV_PYTHON": str(newer_python)}
+    project.run("make", "lint", **python)
+    assert re.search(r"\d+ passed", project.run("make", "test", **python))
+    assert project.run("python", "-m", "django", "--version").startswith("6.0")
+
+
 def test_ctrl_c_stops_the_web_then_the_workers_then_the_servers(tmp_path: Path) -> None:
     project = bake(tmp_path)
     port = port_for.select_random()
