@@ -5,6 +5,7 @@ or a route valid stands in the rendered project's own workers/worker.py; this mo
 adds what only the answers can get wrong.
 """
 
+import json
 import re
 import shlex
 import sys
@@ -152,6 +153,13 @@ class Topology:
     @cached_property
     def _parsed_routes(self) -> list[tuple[str, str]]:
         return [_parse_route(word) for word in _words(self.answers["task_routes"])]
+
+    @property
+    def record(self) -> str:
+        """The public answers and the template's version as JSON; no path of anybody's machine."""
+        answers = {name: value for name, value in self.answers.items() if not name.startswith("_")}
+        record = {"template_version": self.answers["_template_version"], "answers": answers}
+        return json.dumps(record, indent=2, ensure_ascii=False)
 
     @property
     def _rows(self) -> list[Mapping[str, Any]]:

@@ -1,6 +1,7 @@
 """What somebody sees who runs cookiecutter: good answers, bad answers, and the way back."""
 
 import ast
+import json
 import shlex
 import subprocess
 import tomllib
@@ -121,6 +122,18 @@ def test_a_free_text_survives_into_every_file(tmp_path: Path) -> None:
     manifest = tomllib.loads((tmp_path / "shop" / "pyproject.toml").read_text())
     assert manifest["project"]["description"] == name
     assert service_name(tmp_path / "shop") == name
+
+
+def test_the_answers_are_recorded_with_the_template_s_version(tmp_path: Path) -> None:
+    result = command_line("--no-input", "queues=jobs:threads", folder=tmp_path)
+    assert result.returncode == 0
+    record = json.loads((tmp_path / "order-service" / ".cookiecutter.json").read_text())
+    manifest = tomllib.loads((TEMPLATE / "pyproject.toml").read_text())
+    assert record["template_version"] == manifest["project"]["version"]
+    questions = json.loads((TEMPLATE / "cookiecutter.json").read_text())
+    assert list(record["answers"]) == [name for name in questions if not name.startswith("_")]
+    assert record["answers"]["queues"] == "jobs:threads"
+    assert str(TEMPLATE) not in json.dumps(record)
 
 
 def service_name(project: Path) -> str:

@@ -101,6 +101,7 @@ def test_nothing_of_the_template_is_left_behind(rendered: BakedProject) -> None:
     for name, content in rendered.files.items():
         text = content.decode()
         assert "cookiecutter" not in text.lower(), name
+        assert str(TEMPLATE) not in text, name
         assert not STATEMENT.search(text), name
         if not name.endswith(".html"):
             assert "{{" not in text, name
