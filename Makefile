@@ -13,7 +13,11 @@ demo: $(READY)  ## Render the default project and watch it take an order; KEEP=1
 
 test: $(READY)  ## Run every test; as root on Debian or Ubuntu, install missing servers first
 	@scripts/servers --if-root
-	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m pytest $(ARGS)
+	@# A folder of its own: a second run would lock the first one's away from PostgreSQL, which
+	@# runs as somebody else where we are root.
+	@root=$$(mktemp -d) && trap 'rm -rf "$$root"' EXIT && \
+		PYTEST_DEBUG_TEMPROOT="$$root" PATH="$(CURDIR)/.venv/bin:$$PATH" \
+		$(PYTHON) -m pytest $(ARGS)
 
 bench: $(READY)  ## Measure what there are figures for
 	@$(PYTHON) -m benchmarks.rendering
