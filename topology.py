@@ -63,13 +63,9 @@ class Topology:
 
     @property
     def redis_variables(self) -> list[str]:
-        """The variables that name a database of a Redis; empty where none is used."""
-        uses = {
-            "CELERY_BROKER_URL": self.answers["broker"],
-            "CELERY_RESULT_BACKEND": self.answers["result_backend"],
-        }
-        variables = [variable for variable, used in uses.items() if used == "redis"]
-        return [*variables, "CACHE_URL"] if variables else []
+        """The variables that name a database of a Redis, each a different one."""
+        results = ["CELERY_RESULT_BACKEND"] if self.answers["result_backend"] == "redis" else []
+        return ["CELERY_BROKER_URL", *results, "CACHE_URL"]
 
     @property
     def server_variables(self) -> dict[str, str]:
@@ -78,22 +74,8 @@ class Topology:
         redis = "redis://:password@localhost:6379"
         return {
             "DATABASE_URL": answers["_databases"][answers["database"]]["example"],
-            "CELERY_BROKER_URL": answers["_brokers"][answers["broker"]]["example"],
             **{name: f"{redis}/{number}" for number, name in enumerate(self.redis_variables)},
         }
-
-    @property
-    def cache(self) -> str:
-        """Where the cache is: nobody gets a Redis for it alone."""
-        return "redis" if self.redis_variables else "local"
-
-    @property
-    def servers(self) -> list[str]:
-        """The modules that run the servers for `make run`."""
-        names = {"dev.database": True, "dev.rabbitmq": self.answers["broker"] == "rabbitmq"}
-        return [
-            name for name, used in {**names, "dev.valkey": self.redis_variables}.items() if used
-        ]
 
     @property
     def apps(self) -> list[str]:
@@ -120,7 +102,6 @@ class Topology:
             *(problem for _, found in self._parsed_workers for problem in found),
             *self._repeated_routes(),
             *rules.problems(self.workers, self.routes),
-            *self._broker_problems(),
         ]
 
     @property
@@ -165,13 +146,11 @@ class Topology:
     def _rows(self) -> list[Mapping[str, Any]]:
         """What the tables say of each choice; nothing of a choice that does not exist."""
         answers = self.answers
-        redis = [answers["_brokers"]["redis"]] if self.redis_variables else []
         return [
             answers["_django_versions"][answers["django_version"]],
             answers["_databases"][answers["database"]],
             answers["_brokers"][answers["broker"]],
             answers["_result_backends"].get(answers["result_backend"], {}),
-            *redis,
             *(answers["_pools"].get(worker.pool, {}) for worker in self.workers),
         ]
 
@@ -183,14 +162,6 @@ class Topology:
         known, answered = self.answers["_result_backends"], self.answers["result_backend"]
         if answered not in known:
             yield Problem(answered, "unknown result backend", f"choose one of: {', '.join(known)}")
-
-    def _broker_problems(self) -> Iterable[Any]:
-        if self.answers["broker"] != "rabbitmq":
-            return
-        for worker in self.workers:
-            if isinstance(worker.concurrency, tuple):
-                reason = "the quorum queues of RabbitMQ do not support autoscale"
-                yield Problem(worker.name, reason, "give one number")
 
     def _repeated_routes(self) -> Iterable[Any]:
         for task, times in Counter(task for task, _ in self._parsed_routes).items():

@@ -13,21 +13,16 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from importlib import import_module
 from pathlib import Path
 
 from dotenv import dotenv_values
 
+from dev import database, valkey
+
 ROOT = Path(__file__).resolve().parents[1]
 LOCAL = ROOT / ".local"
 
-SERVERS = [
-    import_module(name)
-    for name in (
-        "dev.database",
-        "dev.valkey",
-    )
-]
+SERVERS = (database, valkey)
 VARIABLES = tuple(name for server in SERVERS for name in server.VARIABLES)
 
 
