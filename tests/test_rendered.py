@@ -95,14 +95,7 @@ def test_django_6_passes_its_own_lint_and_tests(tmp_path: Path, newer_python: Pa
 def test_ctrl_c_stops_the_web_then_the_workers_then_the_servers(tmp_path: Path) -> None:
     project = bake(tmp_path)
     port = port_for.select_random()
-    terminal = pexpect.spawn(
-        "make",
-        ["run", f"PORT={port}", "WORKERS=default io_heavy"],
-        cwd=str(project.path),
-        env=project.environment(),
-        encoding="utf-8",
-        timeout=120,
-    )
+    terminal = shell(project, f"make run PORT={port} WORKERS='default io_heavy'")
     shown = terminal.logfile_read = StringIO()
     broker = int(read(terminal, r"CELERY_BROKER_URL +redis://127.0.0.1:(\d+)/0 "))
     payments = read(terminal, r"PAYMENT_GATEWAY_URL +(\S+)")
@@ -183,6 +176,42 @@ def failing(project: BakedProject, *command: str, **changes: str) -> str:
     assert result.returncode != 0
     assert "Traceback" not in result.stdout
     return result.stdout
+
+
+def test_a_second_ctrl_c_kills_and_all_runs_every_worker(tmp_path: Path) -> None:
+    project = bake(tmp_path, queues="default:threads video:prefork:2")
+    port = port_for.select_random()
+    terminal = shell(project, f"make run PORT={port}")
+    payments = read(terminal, r"PAYMENT_GATEWAY_URL +(\S+)")
+    for _ in range(2):
+        terminal.expect("@.* ready")
+    wait_until(lambda: is_listening(port), 60)
+    httpx.put(f"{payments}/behaviour", json={"delay": 600})
+    order = {"email": "a@example.com", "amount": "12.50"}
+    httpx.post(f"http://127.0.0.1:{port}/api/orders/", json=order)
+    terminal.expect(r"call_gateway\[.*\] received")
+    terminal.sendintr()
+    terminal.expect("Once more kills")
+    terminal.sendintr()
+    terminal.expect(pexpect.EOF)
+    assert "Traceback" not in str(terminal.before)
+    assert not processes_of(project)
+
+    terminal = shell(project, "python -m dev.servers python -m workers.run --all")
+    for _ in range(2):
+        terminal.expect("@.* ready")
+    wait_until(lambda: set(stats(project)) == {"default", "video"}, 60)
+    terminal.sendintr()
+    terminal.expect(pexpect.EOF)
+    wait_until(lambda: not processes_of(project), 60)
+
+
+def shell(project: BakedProject, command: str) -> "pexpect.spawn[str]":
+    """Run a command in a terminal, in the project."""
+    environment = project.environment()
+    return pexpect.spawn(
+        command, cwd=str(project.path), env=environment, encoding="utf-8", timeout=120
+    )
 
 
 def read(terminal: "pexpect.spawn[str]", pattern: str) -> str:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import psutil
@@ -93,8 +94,10 @@ def stop_in_order(supervisord: psutil.Popen) -> None:
 
 def kill(supervisord: psutil.Popen) -> None:
     """End supervisord and every process below it at once."""
-    for process in [supervisord, *supervisord.children(recursive=True)]:
-        process.kill()
+    with suppress(psutil.NoSuchProcess):
+        for process in [supervisord, *supervisord.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 def chosen_workers(names: str) -> list[Worker]:
