@@ -203,7 +203,9 @@ def test_a_second_ctrl_c_kills_and_all_runs_every_worker(tmp_path: Path) -> None
     wait_until(lambda: set(stats(project)) == {"default", "video"}, 60)
     terminal.sendintr()
     terminal.expect(pexpect.EOF)
-    wait_until(lambda: not processes_of(project), 60)
+    assert "Traceback" not in str(terminal.before)
+    assert terminal.wait() == 0
+    assert not processes_of(project)
 
 
 def shell(project: BakedProject, command: str) -> "pexpect.spawn[str]":

@@ -9,6 +9,7 @@ its servers.
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -93,8 +94,11 @@ def shared() -> Iterator[dict[str, str]]:
 
 def main() -> int:
     """Run a command beside the servers, and return its exit status."""
-    with shared() as urls:
-        return subprocess.run(sys.argv[1:], env=environment(urls), check=False).returncode
+    with shared() as urls, subprocess.Popen(sys.argv[1:], env=environment(urls)) as command:
+        # Ctrl-C reaches the command as well, and the servers stay until it has ended its own way.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: command.terminate())
+        return command.wait()
 
 
 if __name__ == "__main__":
