@@ -63,9 +63,21 @@ class Topology:
 
     @property
     def redis_variables(self) -> list[str]:
-        """The variables that name a database of a Redis, each a different one."""
-        results = ["CELERY_RESULT_BACKEND"] if self.answers["result_backend"] == "redis" else []
-        return ["CELERY_BROKER_URL", *results, "CACHE_URL"]
+        """The variables that name a database of a Redis, each a different one; none without Redis."""
+        choices = {"CELERY_BROKER_URL": "broker", "CELERY_RESULT_BACKEND": "result_backend"}
+        used = [name for name, option in choices.items() if self.answers[option] == "redis"]
+        return [*used, "CACHE_URL"] if used else []
+
+    @property
+    def cache(self) -> str:
+        """Where the cache is: "redis" where there is one, otherwise "local"."""
+        return "redis" if self.redis_variables else "local"
+
+    @property
+    def servers(self) -> str:
+        """The servers beside the database, as one name: "redis", "rabbitmq", "rabbitmq_redis"."""
+        others = ["redis"] if self.redis_variables else []
+        return "_".join(dict.fromkeys([self.answers["broker"], *others]))
 
     @property
     def server_variables(self) -> dict[str, str]:
@@ -74,6 +86,7 @@ class Topology:
         redis = "redis://:password@localhost:6379"
         return {
             "DATABASE_URL": answers["_databases"][answers["database"]]["example"],
+            "CELERY_BROKER_URL": answers["_brokers"][answers["broker"]]["example"],
             **{name: f"{redis}/{number}" for number, name in enumerate(self.redis_variables)},
         }
 
@@ -81,6 +94,12 @@ class Topology:
     def apps(self) -> list[str]:
         """What INSTALLED_APPS holds of other people's packages, beside Django's own."""
         return [app for row in self._rows for app in row.get("apps", ())]
+
+    @property
+    def untyped(self) -> list[str]:
+        """The modules that come without types, sorted."""
+        ours = ["celery.*", "kombu.*"]
+        return sorted({*ours, *(name for row in self._rows for name in row.get("untyped", ()))})
 
     @property
     def dependencies(self) -> list[str]:
@@ -95,13 +114,15 @@ class Topology:
     @property
     def problems(self) -> list[Any]:
         """Everything that is wrong with the answers, in the order of the questions."""
+        answers = self.answers
         return [
-            *_text_problems(self.answers),
+            *_text_problems(answers),
             *self._slug_problems(),
             *self._result_backend_problems(),
             *(problem for _, found in self._parsed_workers for problem in found),
             *self._repeated_routes(),
             *rules.problems(self.workers, self.routes),
+            *(rules.quorum_problems(self.workers) if answers["broker"] == "rabbitmq" else ()),
         ]
 
     @property

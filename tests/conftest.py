@@ -4,9 +4,11 @@ import os
 import shutil
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
+from pytest_rabbitmq import factories
 
 from tests.baked import BakedProject, bake
 
@@ -27,6 +29,24 @@ def postgresql() -> Path:
     """The folder of the real PostgreSQL's programs."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     return _installed(found[-1].parent if found else None, "postgresql")
+
+
+# The programs themselves: Debian's command becomes another user where we are root.
+RABBITMQ = Path("/usr/lib/rabbitmq/bin")
+rabbitmq_proc = factories.rabbitmq_proc(
+    server=str(RABBITMQ / "rabbitmq-server"), ctl=str(RABBITMQ / "rabbitmqctl"), port=None
+)
+
+
+@pytest.fixture
+def rabbitmq(request: pytest.FixtureRequest) -> str:
+    """The URL of a virtual host of the test's own, on this machine's real RabbitMQ."""
+    _installed(RABBITMQ if RABBITMQ.exists() else None, "rabbitmq-server")
+    server = request.getfixturevalue("rabbitmq_proc")
+    vhost = f"test-{uuid.uuid4()}"
+    server.rabbitctl_output("add_vhost", vhost)
+    server.rabbitctl_output("set_permissions", "-p", vhost, "guest", ".*", ".*", ".*")
+    return f"amqp://guest:guest@127.0.0.1:{server.port}/{vhost}"
 
 
 @pytest.fixture

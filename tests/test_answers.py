@@ -99,6 +99,11 @@ def test_a_queue_that_cannot_work_is_refused(queues: str, reason: str) -> None:
     assert problem.startswith(reason)
 
 
+def test_rabbitmq_refuses_autoscale() -> None:
+    (problem,) = refusal(broker="rabbitmq", queues="mail:gevent:2-8 jobs")
+    assert problem.startswith("mail: quorum queues of RabbitMQ do not support autoscale;")
+
+
 @pytest.mark.parametrize(
     ("routes", "reason"),
     [

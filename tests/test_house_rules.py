@@ -13,7 +13,7 @@ from tests.baked import SOURCES, TEMPLATE, BakedProject, bake
 
 FILES = [path for path in sorted(SOURCES.rglob("*")) if path.is_file()]
 PARTIALS = [path for path in sorted((TEMPLATE / "templates").rglob("*")) if path.is_file()]
-WORKERS = sorted((SOURCES / "workers").rglob("*.py"))
+WORKERS = [path for path in FILES if path.relative_to(SOURCES).parts[0] == "workers"]
 COPIED = {path for path in FILES if path.suffix == ".html" or path in WORKERS}
 RENDERED = [path for path in (*FILES, *PARTIALS) if path not in COPIED]
 

@@ -25,8 +25,10 @@ import pytest
 import trustme
 from mirakuru import TCPExecutor
 
-from tests.baked import BakedProject, bake, wait_until
+from tests.baked import TEMPLATE, BakedProject, bake, wait_until
 from topology import rules
+
+OPTIONS = json.loads((TEMPLATE / "cookiecutter.json").read_text())
 
 
 def stats(project: BakedProject) -> dict[str, Any]:
@@ -60,12 +62,50 @@ def test_the_answered_pools_and_sizes_are_what_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pool", rules.POOLS)
-def test_one_worker_takes_an_order_to_the_end(tmp_path: Path, pool: str) -> None:
-    project = bake(tmp_path, queues=f"jobs:{pool}")
-    with project.running() as service:
+@pytest.mark.parametrize("broker", OPTIONS["broker"])
+def test_one_worker_takes_an_order_to_the_end(
+    tmp_path: Path, broker: str, pool: str, request: pytest.FixtureRequest
+) -> None:
+    project = bake(tmp_path, broker=broker, queues=f"jobs:{pool}")
+    # Redis is embedded.
+    named = {"CELERY_BROKER_URL": request.getfixturevalue("rabbitmq")} if broker != "redis" else {}
+    with project.running(**named) as service:
         order = service.finish(service.place())
     assert order["state"] == "completed"
     assert {job["queue"] for job in order["jobs"]} == {"jobs"}
+
+
+@pytest.mark.parametrize("result_backend", ["database", "redis"])
+def test_rabbitmq_passes_its_own_lint_and_tests(
+    tmp_path: Path, rabbitmq: str, result_backend: str
+) -> None:
+    project = bake(tmp_path, broker="rabbitmq", result_backend=result_backend)
+    project.run("make", "lint")
+    assert re.search(r"\d+ passed", project.run("make", "test", TEST_CELERY_BROKER_URL=rabbitmq))
+
+
+def test_rabbitmq_that_nobody_named_comes_with_the_command_that_starts_one(tmp_path: Path) -> None:
+    project = bake(tmp_path, broker="rabbitmq")
+    for command in ("run", "test"):
+        assert "\n  docker run --detach" in failing(project, "make", command)
+
+
+def test_a_greenlet_worker_on_rabbitmq_always_stops(tmp_path: Path, rabbitmq: str) -> None:
+    project = bake(tmp_path, broker="rabbitmq", database="sqlite", queues="jobs:gevent:5")
+    project.run("make", "setup")
+    environment = {"CELERY_BROKER_URL": rabbitmq, "DATABASE_URL": f"sqlite:///{tmp_path}/db"}
+    for _ in range(5):
+        worker = pexpect.spawn(
+            f"{project.path}/.venv/bin/python -m workers.run jobs",
+            cwd=str(project.path),
+            env=project.environment(**environment),
+            encoding="utf-8",
+            timeout=60,
+        )
+        worker.expect("@.* ready")
+        worker.kill(signal.SIGTERM)
+        worker.expect(pexpect.EOF, timeout=20)
+        assert worker.wait() == 0
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,1 @@
-"""The cache, in a Redis database of its own."""
-
-from config.settings.environment import redis_url
-
-CACHES = {
-    "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": redis_url("CACHE_URL"),
-    }
-}
+# % include "settings/caches/" ~ topology(cookiecutter).cache ~ ".py"

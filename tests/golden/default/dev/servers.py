@@ -18,12 +18,11 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from dev import database, valkey
+from dev.stack import SERVERS
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCAL = ROOT / ".local"
 
-SERVERS = (database, valkey)
 VARIABLES = tuple(name for server in SERVERS for name in server.VARIABLES)
 
 

@@ -3,10 +3,7 @@
 from pathlib import Path
 
 import pytest
-from django.conf import settings
-from django.core.checks import run_checks
 
-from config.celery import app
 from tests.test_settings import PRODUCTION, bare, python, show
 
 __all__ = ["bare"]
@@ -38,19 +35,6 @@ def test_no_two_share_a_database(bare: Path) -> None:
     for other in others:
         result = python(bare, "manage.py", "check", **{other: PRODUCTION[first]})
         assert "the same Redis database (localhost:6379/0)" in result.stderr
-
-
-def test_a_visibility_timeout_below_the_longest_wait_is_refused(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    needed = settings.CELERY_TASK_TIME_LIMIT + settings.LONGEST_COUNTDOWN
-    options = app.conf.broker_transport_options
-    assert options["visibility_timeout"] > needed
-    assert run_checks() == []
-    monkeypatch.setitem(options, "visibility_timeout", needed - 1)
-    (error,) = run_checks()
-    assert error.id == "workers.E004"
-    assert f"Raise it to {needed} s or more" in str(error.hint)
 
 
 @pytest.mark.parametrize("scheme", ["redis", "rediss"])

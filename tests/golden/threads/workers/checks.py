@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
 from config.queues import ROUTES, WORKERS
-from workers.worker import POOLS, problems
+from workers.worker import POOLS, problems, quorum_problems
 
 DECLARATION = "config/queues.py"
 
@@ -17,11 +17,13 @@ DECLARATION = "config/queues.py"
 @register("workers")
 def check_declaration(**kwargs: Any) -> list[CheckMessage]:
     """Refuse a declaration that breaks a rule, among them a route to an undeclared queue."""
+    queues = current_app.conf.task_queues or ()
+    quorum = any((queue.queue_arguments or {}).get("x-queue-type") == "quorum" for queue in queues)
     return [
         Error(
             f"{DECLARATION}: {found.value}: {found.reason}.", f"{found.remedy}.", id="workers.E001"
         )
-        for found in problems(WORKERS, ROUTES)
+        for found in [*problems(WORKERS, ROUTES), *(quorum_problems(WORKERS) if quorum else ())]
     ]
 
 

@@ -99,6 +99,17 @@ def problems(workers: Iterable[Worker], routes: Mapping[str, str]) -> list[Probl
     return found
 
 
+def quorum_problems(workers: Iterable[Worker]) -> Iterator[Problem]:
+    """Yield what RabbitMQ's quorum queues cannot do: limit the whole worker, not each consumer.
+
+    Source: https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/rabbitmq.html
+    """
+    for worker in workers:
+        if isinstance(worker.concurrency, tuple):
+            reason = "quorum queues of RabbitMQ do not support autoscale"
+            yield Problem(worker.name, reason, f"give one number, such as {worker.most}")
+
+
 def _worker_problems(worker: Worker) -> Iterator[Problem]:
     for name in dict.fromkeys((worker.name, *worker.consumes)):
         yield from _name_problems(name)

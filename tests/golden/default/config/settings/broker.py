@@ -5,7 +5,7 @@ import ssl
 from kombu import Queue
 
 from config.queues import QUEUES, WIDEST
-from config.settings.environment import redis_url
+from config.settings.redis import redis_url
 from config.settings.tasks import CELERY_TASK_TIME_LIMIT, LONGEST_COUNTDOWN
 
 CELERY_BROKER_URL = redis_url("CELERY_BROKER_URL")

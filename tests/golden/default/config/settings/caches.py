@@ -1,6 +1,6 @@
 """The cache, in a Redis database of its own."""
 
-from config.settings.environment import redis_url
+from config.settings.redis import redis_url
 
 CACHES = {
     "default": {

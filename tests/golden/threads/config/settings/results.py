@@ -3,7 +3,7 @@
 import ssl
 
 from config.queues import WIDEST
-from config.settings.environment import redis_url
+from config.settings.redis import redis_url
 
 CELERY_RESULT_BACKEND = redis_url("CELERY_RESULT_BACKEND")
 

@@ -1,0 +1,54 @@
+"""The broker: RabbitMQ, with quorum queues."""
+
+import ssl
+
+from environs import validate
+from kombu import Exchange, Queue
+
+from config.queues import QUEUES
+from config.settings.environment import env
+
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", validate=validate.Regexp(r"amqps?://[^/]+/.*"))
+
+# A message counts as sent once the broker has it on the disks of a majority, and not before.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"confirm_publish": True}
+
+# Only for amqps://, which alone would accept any certificate.
+CELERY_BROKER_USE_SSL = (
+    {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": None}
+    if CELERY_BROKER_URL.startswith("amqps://")
+    else None
+)
+
+# A topic exchange: on any other, a task with a countdown would block a slot until it is due.
+_tasks = Exchange("tasks", type="topic")
+# How often a message may come back from workers that died over it. RabbitMQ 4 drops it after as
+# many unless it has somewhere to go.
+DELIVERY_LIMIT = 20
+# Where it goes then; workers/rabbitmq.py declares it.
+DEAD_LETTER_QUEUE = "dead_letters"
+
+# Declared in config/queues.py, nowhere else.
+CELERY_TASK_QUEUES = [
+    Queue(
+        name,
+        _tasks,
+        routing_key=name,
+        queue_arguments={
+            "x-queue-type": "quorum",
+            "x-delivery-limit": DELIVERY_LIMIT,
+            "x-dead-letter-exchange": "",
+            "x-dead-letter-routing-key": DEAD_LETTER_QUEUE,
+            # A dead letter leaves its queue once the other one has it; that needs the second line.
+            "x-dead-letter-strategy": "at-least-once",
+            "x-overflow": "reject-publish",
+        },
+    )
+    for name in QUEUES
+]
+# The type of the exchange that Celery declares for everything else.
+CELERY_TASK_DEFAULT_EXCHANGE_TYPE = "topic"
+# Queues that Celery declares by itself survive the loss of a node as well.
+CELERY_TASK_DEFAULT_QUEUE_TYPE = "quorum"
+# Declares the queue of the dead letters before a worker takes its first task.
+CELERY_IMPORTS = ["workers.rabbitmq"]

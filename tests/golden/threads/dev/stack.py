@@ -1,0 +1,5 @@
+"""The servers that the project needs."""
+
+from dev import database, valkey
+
+SERVERS = (database, valkey)

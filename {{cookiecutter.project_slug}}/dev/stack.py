@@ -1,0 +1,1 @@
+# % include "dev/stack/" ~ topology(cookiecutter).servers ~ ".py"
