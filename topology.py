@@ -92,8 +92,28 @@ class Topology:
 
     @property
     def apps(self) -> list[str]:
-        """What INSTALLED_APPS holds of other people's packages, beside Django's own."""
-        return [app for row in self._rows for app in row.get("apps", ())]
+        """What INSTALLED_APPS holds beside Django's own: other people's, then ours."""
+        return [
+            *(app for row in self._rows for app in row.get("apps", ())),
+            "accounts",
+            "workers",
+            *(app for row in self._rows for app in row.get("own_apps", ())),
+        ]
+
+    @property
+    def settings(self) -> list[str]:
+        """The modules of config/settings/, sorted."""
+        return sorted(
+            [
+                *self.answers["_settings"],
+                *(n for row in self._rows for n in row.get("settings", ())),
+            ]
+        )
+
+    @property
+    def left_out(self) -> list[str]:
+        """The files and folders that the answers leave out."""
+        return [path for row in self._rows for path in row.get("left_out", ())]
 
     @property
     def untyped(self) -> list[str]:
@@ -171,6 +191,7 @@ class Topology:
             answers["_django_versions"][answers["django_version"]],
             answers["_databases"][answers["database"]],
             answers["_brokers"][answers["broker"]],
+            answers["_example_apps"][answers["example_app"]],
             answers["_result_backends"].get(answers["result_backend"], {}),
             *(answers["_pools"].get(worker.pool, {}) for worker in self.workers),
         ]
@@ -218,6 +239,7 @@ class TopologyExtension(Extension):
             "python": python,
             "routes_into": routes_into,
             "slug": slug,
+            "star_import": star_import,
             "toml": toml,
         }
 
@@ -284,8 +306,10 @@ def slug(name: str) -> str:
     return re.sub(r"^[^a-z]+", "", slugify(name))[:LONGEST_SLUG].strip("-") or "service"
 
 
-def routes_into(routes: str, queues: str) -> str:
-    """Return those of the routes whose queue is among the answered ones."""
+def routes_into(routes: str, queues: str, example_app: str) -> str:
+    """Return those of the example's routes whose queue is among the answered ones, if any."""
+    if example_app != "true":
+        return ""
     names = {word.partition(":")[0] for word in _words(queues)}
     return " ".join(route for route in _words(routes) if _parse_route(route)[1] in names)
 
@@ -293,6 +317,11 @@ def routes_into(routes: str, queues: str) -> str:
 def declaration(worker: Any) -> str:
     """Return the source of a worker as a person would write it."""
     return f'Worker("{worker.name}", pool="{worker.pool}", concurrency={worker.concurrency})'
+
+
+def star_import(module: str) -> str:
+    """Return the line that takes over a module of the settings."""
+    return f"from config.settings.{module} import *"
 
 
 def toml(text: str) -> str:

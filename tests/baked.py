@@ -18,6 +18,7 @@ from cookiecutter.main import cookiecutter
 from scripts.demo import NAMES
 
 TEMPLATE = Path(__file__).resolve().parents[1]
+PATIENCE = 60  # seconds that an answer may take on a busy machine
 SOURCES = TEMPLATE / "{{cookiecutter.project_slug}}"
 
 
@@ -143,21 +144,22 @@ class RunningProject:
     def is_up(self) -> bool:
         """Tell whether the web answers."""
         try:
-            return httpx.get(f"{self.url}/").is_success
+            return httpx.get(f"{self.url}/admin/login/", timeout=PATIENCE).is_success
         except httpx.TransportError:
             return False
 
     def place(self) -> str:
         """Place an order and return its id."""
         order = {"email": "a@example.com", "amount": "12.50"}
-        answer = httpx.post(f"{self.url}/api/orders/", json=order)
+        answer = httpx.post(f"{self.url}/api/orders/", json=order, timeout=PATIENCE)
         assert answer.status_code == 201, answer.text
         order_id: str = answer.json()["id"]
         return order_id
 
     def order(self, order_id: str) -> dict[str, Any]:
         """Return what the API says of an order."""
-        order: dict[str, Any] = httpx.get(f"{self.url}/api/orders/{order_id}/").json()
+        url = f"{self.url}/api/orders/{order_id}/"
+        order: dict[str, Any] = httpx.get(url, timeout=PATIENCE).json()
         return order
 
     def finish(self, order_id: str) -> dict[str, Any]:

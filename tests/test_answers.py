@@ -152,9 +152,10 @@ def test_every_problem_is_named_at_once() -> None:
 
 def test_the_default_routes_follow_the_answered_queues() -> None:
     routes = "orders.tasks.render_*=cpu_heavy orders.tasks.call_*=io_heavy"
-    assert routes_into(routes, "io_heavy:gevent cpu") == "orders.tasks.call_*=io_heavy"
-    assert routes_into(routes, "io_heavy:warp:0") == "orders.tasks.call_*=io_heavy"
-    assert routes_into(routes, "") == ""
+    assert routes_into(routes, "io_heavy:gevent cpu", "true") == "orders.tasks.call_*=io_heavy"
+    assert routes_into(routes, "io_heavy:warp:0", "true") == "orders.tasks.call_*=io_heavy"
+    assert routes_into(routes, "", "true") == ""
+    assert routes_into(routes, "io_heavy", "false") == ""
 
 
 @pytest.mark.parametrize(

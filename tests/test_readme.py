@@ -24,7 +24,7 @@ def test_every_promise_names_tests_that_exist() -> None:
     tests = {
         node.name
         for folder in (TEMPLATE / "tests", SOURCES / "tests")
-        for path in folder.glob("*test_*.py*")
+        for path in folder.rglob("*test_*.py*")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef)
     }

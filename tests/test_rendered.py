@@ -75,11 +75,8 @@ def test_one_worker_takes_an_order_to_the_end(
     assert {job["queue"] for job in order["jobs"]} == {"jobs"}
 
 
-@pytest.mark.parametrize("result_backend", ["database", "redis"])
-def test_rabbitmq_passes_its_own_lint_and_tests(
-    tmp_path: Path, rabbitmq: str, result_backend: str
-) -> None:
-    project = bake(tmp_path, broker="rabbitmq", result_backend=result_backend)
+def test_rabbitmq_passes_its_own_lint_and_tests(tmp_path: Path, rabbitmq: str) -> None:
+    project = bake(tmp_path, broker="rabbitmq")
     project.run("make", "lint")
     assert re.search(r"\d+ passed", project.run("make", "test", TEST_CELERY_BROKER_URL=rabbitmq))
 
@@ -113,6 +110,7 @@ def test_a_greenlet_worker_on_rabbitmq_always_stops(tmp_path: Path, rabbitmq: st
     [
         {"database": "sqlite", "result_backend": "database"},
         {"result_backend": "none", "queues": "default:threads"},
+        {"example_app": "false"},
     ],
     ids=lambda answers: " ".join(answers.values()),
 )
@@ -130,6 +128,38 @@ def test_django_6_passes_its_own_lint_and_tests(tmp_path: Path, newer_python: Pa
     project.run("make", "lint", **python)
     assert re.search(r"\d+ passed", project.run("make", "test", **python))
     assert project.run("python", "-m", "django", "--version").startswith("6.0")
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {},
+        {"broker": "rabbitmq", "database": "sqlite"},
+        {"queues": "default io", "task_routes": "orders.tasks.call_*=io accounts.*=io"},
+    ],
+    ids=lambda answers: " ".join(answers.values()),
+)
+def test_removing_the_example_leaves_the_project_without_it(
+    tmp_path: Path, answers: dict[str, str]
+) -> None:
+    project = bake(tmp_path / "with", **answers)
+    kept = {**answers, "task_routes": answers.get("task_routes", "").partition(" ")[2]}
+    project.run("python3", "-B", "-m", "orders.remove")
+    assert project.files == bake(tmp_path / "without", **kept, example_app="false").files
+
+
+def test_without_the_example_a_task_runs_and_nothing_speaks_of_it(tmp_path: Path) -> None:
+    project = bake(tmp_path, example_app="false", description="Nothing yet.", queues="jobs:threads")
+    files = project.files
+    code = (
+        "from accounts.tasks import remove_expired_sessions as t; print(t.delay().get(timeout=30))"
+    )
+    with project.running() as service:
+        shown = service.manage("python", "manage.py", "shell", "--verbosity=0", "--command", code)
+    assert shown.split()[-1] == "0"
+    assert not [
+        name for name, content in files.items() if re.search(rb"\borders\b|payment", content)
+    ]
 
 
 def test_ctrl_c_stops_the_web_then_the_workers_then_the_servers(tmp_path: Path) -> None:

@@ -17,9 +17,6 @@ INSTALLED_APPS = [
     # % for app in topology(cookiecutter).apps
     "{{app}}",
     # % endfor
-    "accounts",
-    "workers",
-    "orders",
 ]
 
 MIDDLEWARE = [
@@ -43,7 +40,9 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "config.context.service",
+                # % if cookiecutter.example_app == "true"
+                "orders.context.service",
+                # % endif
             ],
         },
     },

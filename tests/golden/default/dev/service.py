@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import psutil
 
 from config.queues import WORKERS
-from dev import servers
-from dev.ports import LOOPBACK, free_port, is_free
+from dev import ports, servers
+from dev.ports import LOOPBACK
 from workers import supervise
 from workers.supervise import Program
 from workers.worker import Worker
@@ -49,26 +49,27 @@ def is_alive(pid: int) -> bool:
 
 def serve(urls: Mapping[str, str], port: int, workers: Sequence[Worker]) -> int:
     """Run everything beside the servers."""
-    payments_port = free_port()
-    environment = servers.environment(
-        {
-            "PAYMENT_GATEWAY_URL": f"http://{LOOPBACK}:{payments_port}",
-            "EMAIL_URL": "file:///.local/mail",  # relative: the project's path may hold anything
-            **urls,
-        }
-    )
+    offers = {
+        **urls,
+        "EMAIL_URL": "file:///.local/mail",  # relative: the project's path may hold anything
+    }
+    programs = [*supervise.workers(workers), Program("web", web_command(port), "front")]
+    payments_port = str(ports.free_port())
+    payments = [sys.executable, "-m", "orders.gateway_stand_in", "--port", payments_port]
+    programs.append(Program("payments", payments, "backing"))
+    offers["PAYMENT_GATEWAY_URL"] = f"http://{LOOPBACK}:{payments_port}"
+    environment = servers.environment(offers)
     # In a session of its own, Ctrl-C ends it without a word.
     migrate = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
     migrated = subprocess.run(migrate, env=environment, check=False, start_new_session=True)
     if migrated.returncode:
         return migrated.returncode
 
-    show(environment, port, workers)
-    programs = [
-        Program("payments", payments_command(payments_port), "backing"),
-        *supervise.workers(workers),
-        Program("web", web_command(port), "front"),
-    ]
+    for name in offers:
+        origin = "named" if name in servers.named() else "embedded"
+        print(f"{name:<22} {without_password(environment[name])}  ({origin})")
+    print(f"{'workers':<22} {' '.join(worker.name for worker in workers)}")
+    print(f"{'web':<22} http://{LOOPBACK}:{port}/", flush=True)
     command = supervise.command(programs, servers.LOCAL)
     # Out of the terminal's reach, so that Ctrl-C comes to us alone.
     supervisord = psutil.Popen(command, env=environment, start_new_session=True)
@@ -111,30 +112,15 @@ def chosen_workers(names: str) -> list[Worker]:
 
 def chosen_port(text: str) -> int:
     """Return the web's port. Raises SystemExit where nothing can listen on it."""
-    if not text.isdecimal() or not is_free(int(text)):
+    if not text.isdecimal() or not ports.is_free(int(text)):
         raise SystemExit(f"PORT: {text} is taken or not a port; try `make run PORT=8080`.")
     return int(text)
-
-
-def payments_command(port: int) -> list[str]:
-    """Return the command of the stand-in for the payment service."""
-    return [sys.executable, "-m", "orders.gateway_stand_in", "--port", str(port)]
 
 
 def web_command(port: int) -> list[str]:
     """Return the command of the web process, which reloads when a source changes."""
     gunicorn = [sys.executable, "-m", "gunicorn", "--reload", "--threads=8", "--log-level=warning"]
     return [*gunicorn, f"--bind={LOOPBACK}:{port}", "config.wsgi"]
-
-
-def show(environment: Mapping[str, str], port: int, workers: Sequence[Worker]) -> None:
-    """Say which servers and URLs are in use."""
-    names = (*servers.VARIABLES, "PAYMENT_GATEWAY_URL", "EMAIL_URL")
-    for name in names:
-        origin = "named" if name in servers.named() else "embedded"
-        print(f"{name:<22} {without_password(environment[name])}  ({origin})")
-    print(f"{'workers':<22} {' '.join(worker.name for worker in workers)}")
-    print(f"{'web':<22} http://{LOOPBACK}:{port}/", flush=True)
 
 
 def without_password(url: str) -> str:

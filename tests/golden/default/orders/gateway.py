@@ -1,9 +1,13 @@
 """Talks to the payment service."""
 
+import logging
 from decimal import Decimal
 
 import httpx
 from django.conf import settings
+
+# A line for every call is noise; failures are raised anyway.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 class UnavailableError(Exception):

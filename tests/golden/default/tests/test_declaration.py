@@ -53,9 +53,9 @@ def test_a_route_that_cannot_work_is_refused(route: dict[str, str]) -> None:
 
 
 def test_the_checks_refuse_a_route_to_an_undeclared_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "ROUTES", {"orders.tasks.*": "nowhere"})
+    monkeypatch.setattr(checks, "ROUTES", {"app.tasks.*": "nowhere"})
     (error,) = run_checks()
-    assert "orders.tasks.*=nowhere" in error.msg
+    assert "app.tasks.*=nowhere" in error.msg
     assert WORKERS[0].name in str(error.hint)
 
 

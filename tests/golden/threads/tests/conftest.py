@@ -1,26 +1,20 @@
-"""What the tests share: real workers, a web server and a payment service."""
+"""What the tests share: real workers."""
 
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import dj_database_url
-import httpx
 import pytest
 from django.db import connection
-from pytest_django.live_server_helper import LiveServer
 
 from config.celery import app
 from config.queues import WORKERS
-from orders.gateway_stand_in import PaymentService
 
 START = 60  # seconds that the workers may take
-FINISH = 60  # seconds that an order may take
 
 
 def wait_until(ask: Callable[[], Any], seconds: float) -> Any:
@@ -33,31 +27,13 @@ def wait_until(ask: Callable[[], Any], seconds: float) -> Any:
 
 
 @pytest.fixture(scope="module")
-def payment_service() -> Iterator[PaymentService]:
-    """A payment service, up for a whole module."""
-    with PaymentService() as service:
-        threading.Thread(target=service.serve_forever, daemon=True).start()
-        yield service
-        service.shutdown()
-
-
-@pytest.fixture
-def payments(payment_service: PaymentService) -> PaymentService:
-    """The payment service, well again and without a past."""
-    payment_service.reset()
-    return payment_service
+def worker_environment() -> dict[str, str]:
+    """What the workers find in their environment beside the servers. Override it where needed."""
+    return {}
 
 
 @pytest.fixture(scope="module")
-def mailbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that workers put mail into."""
-    return tmp_path_factory.mktemp("mail")
-
-
-@pytest.fixture(scope="module")
-def workers(
-    django_db_setup: None, payment_service: PaymentService, mailbox: Path
-) -> Iterator[dict[str, Any]]:
+def workers(django_db_setup: None, worker_environment: dict[str, str]) -> Iterator[dict[str, Any]]:
     """Every declared worker, started as in production; yields their `inspect stats` by node."""
     app.control.purge()
     address, mark, options = os.environ["DATABASE_URL"].partition("?")
@@ -65,8 +41,7 @@ def workers(
     environment = {
         **os.environ,
         "DATABASE_URL": f"{server}{connection.settings_dict['NAME']}{mark}{options}",
-        "PAYMENT_GATEWAY_URL": f"http://127.0.0.1:{payment_service.server_port}",
-        "EMAIL_URL": f"file:///{mailbox}",
+        **worker_environment,
     }
     processes = [
         subprocess.Popen([sys.executable, "-m", "workers.run", worker.name], env=environment)
@@ -84,18 +59,3 @@ def workers(
             process.terminate()
         for process in processes:
             process.wait(timeout=START)
-
-
-@pytest.fixture
-def finish(live_server: LiveServer) -> Callable[[str], dict[str, Any]]:
-    """Wait until an order has ended, and return it."""
-
-    def finish(order_id: str) -> dict[str, Any]:
-        def ended() -> Any:
-            order = httpx.get(f"{live_server}/api/orders/{order_id}/").json()
-            return order if order["state"] in ("completed", "failed") else None
-
-        order: dict[str, Any] = wait_until(ended, FINISH)
-        return order
-
-    return finish

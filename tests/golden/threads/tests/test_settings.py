@@ -73,8 +73,8 @@ def test_a_stop_waits_for_the_longest_task() -> None:
 PRODUCTION = {
     "DJANGO_SECRET_KEY": secrets.token_urlsafe(50),
     "DJANGO_DEBUG": "false",
-    "DJANGO_ALLOWED_HOSTS": "orders.example.com",
-    "DATABASE_URL": "postgresql://user:password@localhost:5432/orders",
+    "DJANGO_ALLOWED_HOSTS": "example.com",
+    "DATABASE_URL": "postgresql://user:password@localhost:5432/service",
     "CELERY_BROKER_URL": "redis://:password@localhost:6379/0",
     "CELERY_RESULT_BACKEND": "redis://:password@localhost:6379/1",
     "CACHE_URL": "redis://:password@localhost:6379/2",
@@ -119,7 +119,7 @@ def test_the_deployment_check_is_clean(bare: Path) -> None:
         ("DJANGO_ALLOWED_HOSTS", "", "Shorter than minimum length"),
         ("DJANGO_DEBUG", "perhaps", "Not a valid boolean"),
         ("DATABASE_URL", "nonsense", "malformed"),
-        ("DATABASE_URL", "oracle://host/orders", "does not start with"),
+        ("DATABASE_URL", "oracle://host/name", "does not start with"),
         ("CELERY_BROKER_URL", "", ""),
         ("CELERY_BROKER_URL", "nonsense://host", ""),
         ("EMAIL_URL", "pigeon://post", "known scheme"),
@@ -158,7 +158,7 @@ def silent_url(port: int) -> str:
 
 
 def test_publishing_gives_up_on_a_broker_that_is_silent(bare: Path) -> None:
-    code = "import django; django.setup(); from orders.tasks import process_order as t; t.delay('')"
+    code = "import django; django.setup(); from accounts.tasks import remove_expired_sessions as t; t.delay()"
     with socket.create_server(("127.0.0.1", 0)) as silent:
         result = python(
             bare,

@@ -1,33 +1,17 @@
-"""Real workers on a real broker and database, from the request to the receipt."""
+"""Real workers on a real broker and database."""
 
-from collections.abc import Callable
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
-import httpx
 import pytest
-from pytest_django.live_server_helper import LiveServer
+from django.contrib.sessions.models import Session
+from django.utils import timezone
 
-from config.celery import app
+from accounts.tasks import remove_expired_sessions
 from config.queues import WORKERS
-from orders.gateway_stand_in import PaymentService
 from tests.conftest import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-ORDER = {"email": "a@example.com", "amount": "12.50"}
-STEPS = ["process_order", "call_gateway", "render_invoice", "send_receipt"]
-
-
-def place(live_server: LiveServer) -> str:
-    order_id: str = httpx.post(f"{live_server}/api/orders/", json=ORDER).json()["id"]
-    return order_id
-
-
-def receipts(mailbox: Path, order: dict[str, Any]) -> list[str]:
-    """Return the mails about an order."""
-    mails = [path.read_text() for path in mailbox.iterdir()]
-    return [text for text in mails if f"Invoice {order['id']}" in text]
 
 
 def test_the_workers_are_the_declared_ones(workers: dict[str, Any]) -> None:
@@ -43,46 +27,10 @@ def test_the_workers_are_the_declared_ones(workers: dict[str, Any]) -> None:
         assert pool["implementation"] == f"celery.concurrency.{module}:TaskPool"
 
 
-def test_an_order_goes_from_the_request_to_the_receipt(
-    workers: dict[str, Any],
-    live_server: LiveServer,
-    finish: Callable[[str], dict[str, Any]],
-    payments: PaymentService,
-    mailbox: Path,
-) -> None:
-    order = finish(place(live_server))
-    assert order["state"] == "completed", order
-    assert [job["task"] for job in order["jobs"]] == [f"orders.tasks.{step}" for step in STEPS]
-    for job in order["jobs"]:
-        assert job["queue"] == app.amqp.router.route({}, job["task"])["queue"].name
-        name = job["worker"].partition("@")[0]
-        assert job["queue"] in next(w.consumes for w in WORKERS if w.name == name)
-    assert [charge["calls"] for charge in payments.charges.values()] == [1]
-    (receipt,) = receipts(mailbox, order)
-    assert "Amount: 12.50" in receipt
-
-
-def test_an_order_survives_a_payment_service_in_trouble(
-    workers: dict[str, Any],
-    live_server: LiveServer,
-    finish: Callable[[str], dict[str, Any]],
-    payments: PaymentService,
-) -> None:
-    payments.behaviour = {"status": 503}
-    order_id = place(live_server)
-    wait_until(lambda: payments.refusals, 30)
-    payments.behaviour = {}
-    assert finish(order_id)["state"] == "completed"
-
-
-def test_a_declined_payment_ends_the_order(
-    workers: dict[str, Any],
-    live_server: LiveServer,
-    finish: Callable[[str], dict[str, Any]],
-    payments: PaymentService,
-    mailbox: Path,
-) -> None:
-    payments.behaviour = {"status": 402}
-    order = finish(place(live_server))
-    assert (order["state"], order["failure"]) == ("failed", "The payment was declined.")
-    assert receipts(mailbox, order) == []
+def test_a_task_runs_in_a_worker(workers: dict[str, Any]) -> None:
+    now = timezone.now()
+    for key, expires in {"old": now - timedelta(days=1), "new": now + timedelta(days=1)}.items():
+        Session.objects.create(session_key=key, expire_date=expires)
+    remove_expired_sessions.delay()
+    wait_until(lambda: Session.objects.count() == 1, 30)
+    assert Session.objects.get().session_key == "new"

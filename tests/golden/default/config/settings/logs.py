@@ -31,7 +31,5 @@ LOGGING = {
     "loggers": {
         # Without Django's own handlers, which would print each line a second time.
         "django": {"handlers": [], "level": "INFO", "propagate": True},
-        # A line for every request to another server is noise; failures are raised anyway.
-        "httpx": {"level": "WARNING"},
     },
 }

@@ -1,0 +1,56 @@
+"""Removes the example: this folder, its tests and settings, and every line that names them.
+
+python3 -m orders.remove
+
+Standard library only. What somebody has changed meanwhile is left as it is.
+"""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+FOLDERS = ("orders", "tests/orders")
+SETTINGS = "config/settings/orders.py"
+
+# File by file, what goes, as regular expressions.
+TEXTS = {
+    ".env.example": r"# The payment service.*\n(#PAYMENT.*\n)+\n",
+    "README.md": r"\| `orders/`.*\n|^## The example\n(.*\n)+?(?=## )",
+    "config/queues.py": r' +"orders\.tasks\..*\n',
+    "config/settings/__init__.py": r".*config\.settings\.orders.*\n",
+    "config/settings/base.py": r' +"orders[."].*\n',
+    "config/urls.py": r".*orders\.urls.*\n",
+    "dev/service.py": r"(?s) +payments_port = .*?PAYMENT_GATEWAY_URL.*?\n",
+    "pyproject.toml": r" +\"httpx.*\n| +\"DJ001\".*\n",
+}
+
+
+def main() -> None:
+    """Remove it."""
+    for name, text in TEXTS.items():
+        file = ROOT / name
+        kept = re.sub(text, "", file.read_text(), flags=re.MULTILINE)
+        file.write_text(
+            kept.replace("ROUTES: dict[str, str] = {\n}", "ROUTES: dict[str, str] = {}")
+        )
+    forget_the_answers()
+    (ROOT / SETTINGS).unlink()
+    for folder in FOLDERS:
+        shutil.rmtree(ROOT / folder)
+
+
+def forget_the_answers() -> None:
+    """Record that the project goes on without the example."""
+    file = ROOT / ".cookiecutter.json"
+    record = json.loads(file.read_text())
+    routes = record["answers"]["task_routes"].split()
+    record["answers"]["task_routes"] = " ".join(r for r in routes if not r.startswith("orders."))
+    record["answers"]["example_app"] = "false"
+    file.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()
