@@ -19,16 +19,21 @@ from typing import Any
 
 import click
 from cookiecutter.exceptions import FailedHookException
-from jinja2 import Environment, Template, TemplateError
+from jinja2 import Environment, Template
 from jinja2.ext import Extension
+from rich.cells import cell_len
 from slugify import slugify
 
 HERE = Path(__file__).parent
 SLUG = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
+DEVICE = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9]")  # no folder of Windows can be called that
+JOINERS = "\u200c\u200d"  # invisible, but emoji and several scripts are written with them
 _JINJA = re.compile(r"\{[{%#]|# %")
 LONGEST_TEXT = 200  # characters of a name or description
+WIDEST_NAME = 80  # columns; beyond, a formatter would wrap the setting that holds it
 LONGEST_SLUG = 60  # characters; it is a folder's name
 LONGEST_SHOWN = 60  # characters of an answer that a message repeats
+LONGEST_REASON = 200  # characters, and of a remedy: one that lists every queue may be long
 
 Answers = Mapping[str, Any]
 
@@ -37,6 +42,7 @@ def _load_rules() -> ModuleType:
     """Load the rendered project's rules from the very file that it gets, leaving no cache there."""
     path = HERE / "{{cookiecutter.project_slug}}" / "workers" / "worker.py"
     module = ModuleType("worker_rules")
+    module.__file__ = str(path)
     exec(compile(path.read_text(encoding="utf-8"), path, "exec"), module.__dict__)
     return module
 
@@ -217,6 +223,9 @@ class Topology:
             yield Problem(slug, "not a slug", remedy)
         if len(slug) > LONGEST_SLUG:
             yield Problem(slug, f"{len(slug)} characters", f"use at most {LONGEST_SLUG}")
+        if DEVICE.fullmatch(slug):
+            reason = "the name of a device on Windows"
+            yield Problem(slug, reason, f"choose another, such as {slug}-service")
         taken = {_distribution(name) for name in (*self.dependencies, *self.dev_dependencies)}
         if _distribution(slug) in taken:
             reason = "the name of a package that the project depends on"
@@ -246,17 +255,20 @@ class TopologyExtension(Extension):
     def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
         """Refuse an answer that is no valid Jinja."""
         if name is None and _JINJA.search(source):
+            _Answer.source = source
             plain = self.environment.overlay()
             plain.extensions = {}
             try:
                 plain.compile(source)
-            except TemplateError as error:
+            except Exception as error:  # Python's too: too deeply nested, too many digits
                 raise _unreadable(source, error) from None
         return source
 
 
 class _Answer(Template):
     """What Cookiecutter renders by itself: answers from its command line, and names of files."""
+
+    source = ""  # of the latest one: each is rendered as soon as it was read
 
     def render(self, *args: Any, **kwargs: Any) -> str:
         try:
@@ -266,13 +278,22 @@ class _Answer(Template):
         except Exception as error:
             if self.name is not None:
                 raise  # a file of the template: its author wants the traceback
-            raise _unreadable(str(error), error) from error
+            raise _unreadable(self.source, error) from error
 
 
 def _unreadable(text: str, error: Exception) -> FailedHookException:
+    reason = _shown(str(error) or type(error).__name__, LONGEST_REASON)
+    return _refusal(
+        f"An answer cannot be read: {_shown(text)}",
+        f"Cookiecutter takes it for Jinja ({reason}); leave out {{{{, {{%, {{# and # %.",
+    )
+
+
+def _refusal(*lines: str) -> FailedHookException:
+    # A terminal may lack characters that an answer has.
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return FailedHookException(
-        f"An answer cannot be read: {_shown(text)}\n"
-        f"Cookiecutter takes it for Jinja ({_shown(str(error))}); leave out {{{{, {{%, {{# and # %."
+        "\n".join(lines).encode(encoding, "backslashreplace").decode(encoding)
     )
 
 
@@ -284,21 +305,21 @@ def accept(answers: Answers) -> str:
     """
     problems = Topology(answers).problems
     if problems:
-        lines = [
+        raise _refusal(
             f"These answers cannot work ({len(problems)}):",
             "",
-            *(f"  - {_shown(p.value)}: {_shown(p.reason)}; {p.remedy}." for p in problems),
+            *map(_line, problems),
             "",
             "Nothing was written. The same answers again, ready to be corrected:",
             "",
             f"  {_command(answers)}",
-        ]
-        # A terminal may lack characters that an answer has.
-        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-        raise FailedHookException(
-            "\n".join(lines).encode(encoding, "backslashreplace").decode(encoding)
         )
     return "yes"
+
+
+def _line(problem: Any) -> str:
+    reason, remedy = (_shown(text, LONGEST_REASON) for text in (problem.reason, problem.remedy))
+    return f"  - {_shown(problem.value) or repr('')}: {reason}; {remedy}."
 
 
 def slug(name: str) -> str:
@@ -337,7 +358,9 @@ def python(text: str) -> str:
 
 def markdown(text: str) -> str:
     """Return a one-line text that Markdown shows as it is."""
-    return re.sub(r"([\\`*_\[\]<>#&|~])", r"\\\1", text)
+    text = re.sub(r"([\\`*_\[\]<>#&|~])", r"\\\1", text.strip())
+    # What would start a list or draw a rule.
+    return re.sub(r"^(\d*)([-+.)])(?=[ -]|$)", r"\1\\\2", text)
 
 
 def _escaped(text: str, quote: str) -> str:
@@ -345,23 +368,23 @@ def _escaped(text: str, quote: str) -> str:
 
 
 def _words(text: object) -> list[str]:
-    return re.split(r"[\s,]+", str(text).strip(" \t\r\n,")) if str(text).strip(" \t\r\n,") else []
+    return [word for word in re.split(r"[\s,]+", str(text)) if word]
 
 
 def _parse_worker(word: str, default_pool: str) -> tuple[Any, list[Any]]:
     """Return the worker of `name[:pool[:concurrency]]`, and what could not be read."""
-    name, pool, concurrency, *rest = [*word.split(":"), "", ""]
+    name, pool, concurrency, *_ = [*word.split(":"), "", ""]
     pool = pool or default_pool
     found = []
-    if any(rest):
+    if word.count(":") > 2:
         found.append(Problem(word, "more than three parts", "write name:pool:concurrency"))
     size: int | tuple[int, int] = rules.POOLS[pool].concurrency if pool in rules.POOLS else 1
-    if match := re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", concurrency):
+    if match := re.fullmatch(r"([0-9]{1,99})(?:-([0-9]{1,99}))?", concurrency):
         low, high = match.groups()
         size = (int(low), int(high)) if high else int(low)
     elif concurrency:
         remedy = "give a number, or a range such as 2-8"
-        found.append(Problem(word, f"the concurrency {concurrency!r} is no number", remedy))
+        found.append(Problem(word, "the concurrency is no number", remedy))
     return Worker(name, pool=pool, concurrency=size), found
 
 
@@ -373,11 +396,17 @@ def _parse_route(word: str) -> tuple[str, str]:
 def _text_problems(answers: Answers) -> Iterable[Any]:
     for option in ("project_name", "description"):
         text = str(answers[option])
-        if not text.strip() or not text.isprintable():
-            yield Problem(f"{option} {text!r}", "not one line of text", "write one line of text")
+        value = f"{option} {text!r}"
+        hidden = [letter for letter in text if not (letter.isprintable() or letter in JOINERS)]
+        if hidden:
+            reason = f"{hidden[0]!r} cannot be seen"
+            yield Problem(value, reason, "write one line of visible text")
+        elif not text.strip(f" {JOINERS}"):
+            yield Problem(value, "empty", "write one line of visible text")
         if len(text) > LONGEST_TEXT:
-            remedy = f"use at most {LONGEST_TEXT}"
-            yield Problem(f"{option} {text!r}", f"{len(text)} characters", remedy)
+            yield Problem(value, f"{len(text)} characters", f"use at most {LONGEST_TEXT}")
+        elif option == "project_name" and (width := cell_len(python(text)) - 2) > WIDEST_NAME:
+            yield Problem(value, f"{width} columns wide", f"use at most {WIDEST_NAME}")
 
 
 def _command(answers: Answers) -> str:
@@ -402,7 +431,8 @@ def _literal(text: str) -> str:
 def _shell_quoted(word: str) -> str:
     if word.isprintable():
         return shlex.quote(word)
-    return "$'" + word.encode("unicode_escape").decode().replace("'", "\\'") + "'"
+    letters = (c if c.isprintable() and c not in "\\'" else f"\\U{ord(c):08x}" for c in word)
+    return f"$'{''.join(letters)}'"
 
 
 def _distribution(name: str) -> str:
@@ -414,7 +444,7 @@ def _bounds(bounds: int | tuple[int, int]) -> str:
     return f"{bounds[0]}-{bounds[1]}" if isinstance(bounds, tuple) else str(bounds)
 
 
-def _shown(text: str) -> str:
+def _shown(text: str, longest: int = LONGEST_SHOWN) -> str:
     """Return a text on one line, short enough to be read."""
-    line = text if text.isprintable() else text.encode("unicode_escape").decode()
-    return line if len(line) <= LONGEST_SHOWN else f"{line[:LONGEST_SHOWN]}…"
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return line if len(line) <= longest else f"{line[:longest]}…"

@@ -1,5 +1,7 @@
 """A rendered project, and what a person could do with it."""
 
+import ast
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +15,8 @@ from typing import Any
 import httpx
 import port_for
 import pytest
+from click.testing import CliRunner, Result
+from cookiecutter.cli import main
 from cookiecutter.main import cookiecutter
 
 from scripts.demo import NAMES
@@ -20,6 +24,7 @@ from scripts.demo import NAMES
 TEMPLATE = Path(__file__).resolve().parents[1]
 PATIENCE = 60  # seconds that an answer may take on a busy machine
 SOURCES = TEMPLATE / "{{cookiecutter.project_slug}}"
+OPTIONS = json.loads((TEMPLATE / "cookiecutter.json").read_text())
 
 
 def bake(folder: Path, **answers: str) -> "BakedProject":
@@ -50,6 +55,40 @@ def command_line(
     )
 
 
+def in_process(*arguments: str, folder: Path, stdin: str | None = None) -> Result:
+    """Run the cookiecutter command as `command_line` does, ten times as fast."""
+    folder.mkdir(exist_ok=True)
+    options = ["--default-config", "--output-dir", str(folder)]
+    return CliRunner().invoke(main, [str(TEMPLATE), *options, *arguments], input=stdin)
+
+
+def given(**answers: str) -> list[str]:
+    """Return the arguments that give these answers on the command line."""
+    return ["--no-input", *(f"{name}={answer}" for name, answer in answers.items())]
+
+
+def replies(**answers: str) -> str:
+    """Return what to type at the prompts for these answers: Enter for all others."""
+    questions = {name: value for name, value in OPTIONS.items() if not name.startswith("_")}
+    assert set(answers) <= set(questions)
+    lines = {
+        name: str(value.index(answers[name]) + 1) if isinstance(value, list) else answers[name]
+        for name, value in questions.items()
+        if name in answers
+    }
+    return "".join(f"{lines.get(name, '')}\n" for name in questions)
+
+
+def problems(message: str) -> list[str]:
+    """Return what a message lists as wrong."""
+    return [line[4:] for line in message.splitlines() if line.startswith("  - ")]
+
+
+def nothing_written(folder: Path) -> bool:
+    """Tell whether a folder holds nothing but what `command_line` put there."""
+    return not [path.name for path in folder.iterdir() if path.name != "home"]
+
+
 def wait_until(ask: Callable[[], Any], seconds: float) -> Any:
     """Return the first true answer, or fail."""
     deadline = time.monotonic() + seconds
@@ -73,6 +112,17 @@ class BakedProject:
             for path in sorted(self.path.rglob("*"))
             if path.is_file()
         }
+
+    @property
+    def service_name(self) -> str:
+        """What the settings say that the service is called."""
+        tree = ast.parse((self.path / "config" / "settings" / "base.py").read_text())
+        (value,) = (
+            node.value
+            for node in tree.body
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "SERVICE_NAME"
+        )
+        return str(ast.literal_eval(value))
 
     def environment(self, **changes: str) -> dict[str, str]:
         """Return an environment that names no server and has the project's programs in front."""

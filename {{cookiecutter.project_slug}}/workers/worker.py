@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 LONGEST_NAME = 40  # characters; a node name adds the host's, and process lists cut at about 80
+# Redis lists stand beside these keys of kombu's: a queue of such a name kills its worker.
+RESERVED = ("unacked", "unacked_index", "unacked_mutex")
 MOST_PROCESSES = 1_000
 TASK = re.compile(r"[A-Za-z0-9_.:*-]+")
 
@@ -100,10 +102,7 @@ def problems(workers: Iterable[Worker], routes: Mapping[str, str]) -> list[Probl
 
 
 def quorum_problems(workers: Iterable[Worker]) -> Iterator[Problem]:
-    """Yield what RabbitMQ's quorum queues cannot do: limit the whole worker, not each consumer.
-
-    Source: https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/rabbitmq.html
-    """
+    """Yield what quorum queues cannot do: their limit is per consumer, and autoscale moves another."""
     for worker in workers:
         if isinstance(worker.concurrency, tuple):
             reason = "quorum queues of RabbitMQ do not support autoscale"
@@ -132,6 +131,9 @@ def _name_problems(name: str) -> Iterator[Problem]:
         yield Problem(name, "not a name for a worker or a queue", remedy)
     elif len(name) > LONGEST_NAME:
         yield Problem(name, f"{len(name)} characters", f"use at most {LONGEST_NAME}")
+    elif name in RESERVED:
+        reason = "a name that Celery uses for itself in Redis"
+        yield Problem(name, reason, f"choose another, such as {name}_tasks")
 
 
 def _bounds_problems(
