@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 from cookiecutter.exceptions import FailedHookException
@@ -95,6 +96,22 @@ class Topology:
             "CELERY_BROKER_URL": answers["_brokers"][answers["broker"]]["example"],
             **{name: f"{redis}/{number}" for number, name in enumerate(self.redis_variables)},
         }
+
+    @property
+    def test_variables(self) -> dict[str, str]:
+        """Each variable that has the tests use a server of the CI workflow, with its URL there."""
+        containers = self.answers["_services"]
+        urls = {name: urlsplit(example) for name, example in self.server_variables.items()}
+        return {
+            f"TEST_{name}": f"{containers[url.scheme]}{url.path}"
+            for name, url in urls.items()
+            if url.scheme in containers
+        }
+
+    @property
+    def services(self) -> list[str]:
+        """These servers, each once; templates/ci/ has a container for each."""
+        return list(dict.fromkeys(urlsplit(url).scheme for url in self.test_variables.values()))
 
     @property
     def apps(self) -> list[str]:
