@@ -2,11 +2,13 @@
 
 import hashlib
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from decimal import Decimal
 
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import transaction
+from django.utils import timezone
 
 from orders import gateway
 from orders.models import Invoice, Job, Order
@@ -15,6 +17,9 @@ State = Order.State
 
 # About a quarter of a second of one CPU core.
 SEAL_ROUNDS = 600_000
+
+# How long the log of who did what is kept.
+JOBS_KEPT = timedelta(days=90)
 
 
 class KeyTakenError(Exception):
@@ -106,6 +111,12 @@ def fail(order_id: str, reason: str) -> None:
     Order.objects.filter(pk=order_id).exclude(state__in=ended).update(
         state=State.FAILED, failure=reason[:200]
     )
+
+
+def delete_old_jobs() -> int:
+    """Delete the jobs that are older than JOBS_KEPT, and return how many they were."""
+    deleted, _ = Job.objects.filter(done_at__lt=timezone.now() - JOBS_KEPT).delete()
+    return deleted
 
 
 def _advance(order_id: str, old: State, new: State, by: Performer, **changes: str) -> bool:

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from datetime import timedelta
 from decimal import Decimal
 from threading import Event, Thread
 from typing import Any, ClassVar
@@ -12,6 +13,7 @@ from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 from django.utils.html import escape
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
@@ -203,6 +205,16 @@ def test_a_finished_order_does_not_fail_later() -> None:
     services.fail(str(order.id), "too late")
     order.refresh_from_db()
     assert order.state == "completed"
+
+
+def test_old_jobs_are_deleted_and_younger_ones_kept() -> None:
+    orders = [placed(), placed()]
+    for order in orders:
+        services.accept(str(order.id), SOMEBODY)
+    old = Job.objects.filter(order_id=orders[0].id)
+    old.update(done_at=timezone.now() - services.JOBS_KEPT - timedelta(minutes=1))
+    assert [services.delete_old_jobs() for _ in range(2)] == [1, 0]
+    assert [job.order_id for job in Job.objects.all()] == [orders[1].id]
 
 
 class ImpatientMail(BaseEmailBackend):

@@ -54,6 +54,12 @@ def give_up(request: Any, exception: Exception, traceback: Any, order_id: str) -
     services.fail(order_id, "This order could not be completed.")
 
 
+@shared_task
+def delete_old_jobs() -> int:
+    """Keep the log of jobs from growing for ever."""
+    return services.delete_old_jobs()
+
+
 def performer(task: Task) -> Performer:
     """Return what a job row says about the running task."""
     request = task.request
