@@ -83,14 +83,19 @@ class Topology:
         return [app for row in self._rows for app in row.get("apps", ())]
 
     @property
+    def settings(self) -> list[str]:
+        """The modules of config/settings/, sorted."""
+        return self._collected("settings")
+
+    @property
     def dependencies(self) -> list[str]:
         """What the rendered project needs to run, sorted."""
-        return self._requirements("requirements")
+        return self._collected("requirements")
 
     @property
     def dev_dependencies(self) -> list[str]:
         """What its developers need beside that, sorted."""
-        return self._requirements("dev_requirements")
+        return self._collected("dev_requirements")
 
     @property
     def problems(self) -> list[Any]:
@@ -152,9 +157,10 @@ class Topology:
             answers["_brokers"][answers["broker"]],
             answers["_result_backends"].get(answers["result_backend"], {}),
             *(answers["_pools"].get(worker.pool, {}) for worker in self.workers),
+            answers["_beat_schedulers"][answers["beat_scheduler"]],
         ]
 
-    def _requirements(self, kind: str) -> list[str]:
+    def _collected(self, kind: str) -> list[str]:
         ours = self.answers[f"_{kind}"]
         return sorted({*ours, *(name for row in self._rows for name in row.get(kind, ()))})
 

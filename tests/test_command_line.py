@@ -42,7 +42,19 @@ def test_bad_answers_are_refused_before_anything_is_written(
 
 
 def test_bad_answers_at_the_prompts_are_refused_as_well(tmp_path: Path) -> None:
-    replies = ["My Shop", "", "", "", "", "", "", "2", "default:warp:4 io:gevent:0", "a.*=nowhere"]
+    replies = [
+        "My Shop",
+        "",
+        "",
+        "",
+        "",
+        "",
+        "",
+        "2",
+        "default:warp:4 io:gevent:0",
+        "a.*=nowhere",
+        "",
+    ]
     result = command_line(folder=tmp_path, stdin="\n".join([*replies, ""]))
     assert is_refused(result, tmp_path)
     assert problems(result.stdout) == PROBLEMS
@@ -58,7 +70,19 @@ def test_bad_answers_are_refused_from_python_as_well(cookies: Cookies) -> None:
 
 def test_the_repeated_command_gives_the_same_answers(tmp_path: Path) -> None:
     name = """Joe's "Shop" \\ {{ x }} {# y #} 🎉"""
-    replies = [name, "shop", "", "", "", "", "", "", "default:warp:4 io:gevent:0", "a.*=nowhere"]
+    replies = [
+        name,
+        "shop",
+        "",
+        "",
+        "",
+        "",
+        "",
+        "",
+        "default:warp:4 io:gevent:0",
+        "a.*=nowhere",
+        "",
+    ]
     result = command_line("--output-dir", "out", folder=tmp_path, stdin="\n".join([*replies, ""]))
     command = result.stdout.strip().splitlines()[-1]
     assert shlex.split(command)[:3] == ["cookiecutter", str(TEMPLATE), "--no-input"]
@@ -116,7 +140,7 @@ def test_the_meaning_of_the_answers_is_shown(tmp_path: Path) -> None:
 
 def test_a_free_text_survives_into_every_file(tmp_path: Path) -> None:
     name = """Joe's "Größe" \\ {{ x }} 🎉"""
-    replies = [name, "shop", name, "", "", "", "", "", "", ""]
+    replies = [name, "shop", name, "", "", "", "", "", "", "", ""]
     result = command_line(folder=tmp_path, stdin="\n".join([*replies, ""]))
     assert result.returncode == 0, result.stdout
     manifest = tomllib.loads((tmp_path / "shop" / "pyproject.toml").read_text())

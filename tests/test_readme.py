@@ -23,8 +23,11 @@ def rows(heading: str) -> list[list[str]]:
 def test_every_promise_names_tests_that_exist() -> None:
     tests = {
         node.name
-        for folder in (TEMPLATE / "tests", SOURCES / "tests")
-        for path in folder.glob("test_*.py")
+        for path in (
+            *TEMPLATE.glob("tests/test_*.py"),
+            *SOURCES.glob("tests/*test_*"),
+            *TEMPLATE.glob("templates/tests/*/*.py"),
+        )
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef)
     }

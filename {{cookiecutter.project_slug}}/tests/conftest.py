@@ -55,19 +55,24 @@ def mailbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def workers(
+def environment(
     django_db_setup: None, payment_service: PaymentService, mailbox: Path
-) -> Iterator[dict[str, Any]]:
-    """Every declared worker, started as in production; yields their `inspect stats` by node."""
-    app.control.purge()
+) -> dict[str, str]:
+    """The environment of processes that share the tests' servers."""
     address, mark, options = os.environ["DATABASE_URL"].partition("?")
     server = address.removesuffix(dj_database_url.parse(address)["NAME"])
-    environment = {
+    return {
         **os.environ,
         "DATABASE_URL": f"{server}{connection.settings_dict['NAME']}{mark}{options}",
         "PAYMENT_GATEWAY_URL": f"http://127.0.0.1:{payment_service.server_port}",
         "EMAIL_URL": f"file:///{mailbox}",
     }
+
+
+@pytest.fixture(scope="module")
+def workers(environment: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """Every declared worker, started as in production; yields their `inspect stats` by node."""
+    app.control.purge()
     processes = [
         subprocess.Popen([sys.executable, "-m", "workers.run", worker.name], env=environment)
         for worker in WORKERS

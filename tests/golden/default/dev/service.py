@@ -68,6 +68,11 @@ def serve(urls: Mapping[str, str], port: int, workers: Sequence[Worker]) -> int:
         Program("payments", payments_command(payments_port), "backing"),
         *supervise.workers(workers),
         Program("web", web_command(port), "front"),
+        Program(
+            "beat",
+            ["env", "WORKER_NAME=beat", sys.executable, "-m", "celery", "-A", "config", "beat"],
+            "front",
+        ),
     ]
     command = supervise.command(programs, servers.LOCAL)
     # Out of the terminal's reach, so that Ctrl-C comes to us alone.
@@ -134,6 +139,7 @@ def show(environment: Mapping[str, str], port: int, workers: Sequence[Worker]) -
         origin = "named" if name in servers.named() else "embedded"
         print(f"{name:<22} {without_password(environment[name])}  ({origin})")
     print(f"{'workers':<22} {' '.join(worker.name for worker in workers)}")
+    print(f"{'beat':<22} config/schedule.py")
     print(f"{'web':<22} http://{LOOPBACK}:{port}/", flush=True)
 
 
