@@ -126,12 +126,7 @@ class Topology:
     @property
     def settings(self) -> list[str]:
         """The modules of config/settings/, sorted."""
-        return sorted(
-            [
-                *self.answers["_settings"],
-                *(n for row in self._rows for n in row.get("settings", ())),
-            ]
-        )
+        return self._collected("settings")
 
     @property
     def left_out(self) -> list[str]:
@@ -141,18 +136,17 @@ class Topology:
     @property
     def untyped(self) -> list[str]:
         """The modules that come without types, sorted."""
-        ours = ["celery.*", "kombu.*"]
-        return sorted({*ours, *(name for row in self._rows for name in row.get("untyped", ()))})
+        return self._collected("untyped")
 
     @property
     def dependencies(self) -> list[str]:
         """What the rendered project needs to run, sorted."""
-        return self._requirements("requirements")
+        return self._collected("requirements")
 
     @property
     def dev_dependencies(self) -> list[str]:
         """What its developers need beside that, sorted."""
-        return self._requirements("dev_requirements")
+        return self._collected("dev_requirements")
 
     @property
     def problems(self) -> list[Any]:
@@ -217,9 +211,10 @@ class Topology:
             answers["_example_apps"][answers["example_app"]],
             answers["_result_backends"].get(answers["result_backend"], {}),
             *(answers["_pools"].get(worker.pool, {}) for worker in self.workers),
+            answers["_beat_schedulers"][answers["beat_scheduler"]],
         ]
 
-    def _requirements(self, kind: str) -> list[str]:
+    def _collected(self, kind: str) -> list[str]:
         ours = self.answers[f"_{kind}"]
         return sorted({*ours, *(name for row in self._rows for name in row.get(kind, ()))})
 

@@ -2,7 +2,6 @@
 
 import ast
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,19 +39,19 @@ def test_a_file_has_three_conditions_at_most(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in (*FILES, *PARTIALS) if path.suffix == ".py"], ids=named
+    "path", [path for path in (*FILES, *PARTIALS) if ".py" in path.suffix], ids=named
 )
 def test_a_source_of_the_template_parses(path: Path) -> None:
     ast.parse(path.read_text())
 
 
-def test_a_formatter_changes_nothing(tmp_path: Path) -> None:
-    copy = tmp_path / "sources"
-    shutil.copytree(SOURCES, copy)
-    (copy / "pyproject.toml").unlink()  # no TOML before it is rendered
+def test_a_formatter_changes_nothing() -> None:
     command = ["ruff", "format", "--isolated", "--no-cache", "--line-length=100", "--diff"]
+    # One by one: conditional names end in a way that the formatter would pass over in a folder.
+    files = [path for path in (*FILES, *PARTIALS) if ".py" in path.suffix]
+    assert files
     result = subprocess.run(
-        [sys.executable, "-m", *command, copy], capture_output=True, text=True, check=False
+        [sys.executable, "-m", *command, *files], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stdout
 

@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import StringIO
@@ -25,7 +26,7 @@ import pytest
 import trustme
 from mirakuru import TCPExecutor
 
-from tests.baked import TEMPLATE, BakedProject, bake, wait_until
+from tests.baked import TEMPLATE, BakedProject, RunningProject, bake, wait_until
 from topology import rules
 
 OPTIONS = json.loads((TEMPLATE / "cookiecutter.json").read_text())
@@ -108,9 +109,9 @@ def test_a_greenlet_worker_on_rabbitmq_always_stops(tmp_path: Path, rabbitmq: st
 @pytest.mark.parametrize(
     "answers",
     [
-        {"database": "sqlite", "result_backend": "database"},
-        {"result_backend": "none", "queues": "default:threads"},
-        {"example_app": "false"},
+        {"database": "sqlite", "result_backend": "database", "beat_scheduler": "file"},
+        {"result_backend": "none", "queues": "default:threads", "beat_scheduler": "none"},
+        {"database": "sqlite", "example_app": "false"},
     ],
     ids=lambda answers: " ".join(answers.values()),
 )
@@ -120,6 +121,48 @@ def test_another_choice_passes_its_own_lint_and_tests(
     project = bake(tmp_path, **answers)
     project.run("make", "lint")
     assert re.search(r"\d+ passed", project.run("make", "test"))
+
+
+def test_beat_sends_a_crontab_entry_once_and_a_killed_beat_sends_nothing_twice(
+    tmp_path: Path,
+) -> None:
+    project = bake(tmp_path, queues="default:threads")
+    declaration = project.path / "config" / "schedule.py"
+    text = re.sub(r"crontab\(.*\)", "crontab()", declaration.read_text())
+    (entry,) = re.findall(r'    "remove-expired-sessions".*\n    },\n', text, re.DOTALL)
+    second = entry.replace("remove-expired-sessions", "once-more")
+    declaration.write_text(text.replace(entry, entry + second))
+
+    with project.running() as service:
+        service.wait_for(lambda: len(sent(service)) >= 2, 90)
+        (beat,) = (
+            process
+            for process in psutil.Process(service.process.pid).children(recursive=True)
+            if process.cmdline()[-4:] == ["celery", "-A", "config", "beat"]
+        )
+        beat.kill()
+        service.wait_for(lambda: service.log.read_text().count("beat: Starting...") == 2, 60)
+        # Its first task waits behind whatever beat sent.
+        assert service.finish(service.place())["state"] == "completed"
+        runs = sent(service)
+        log = service.log.read_text()
+    assert set(Counter(runs).values()) == {1}
+    assert {name for name, _ in runs} == {"remove-expired-sessions", "once-more"}
+    assert succeeded(log).count("remove_expired_sessions") == len(runs)
+    assert re.search(r"^beat +config/schedule\.py$", log, re.MULTILINE)
+
+
+def test_nothing_speaks_of_beat_where_there_is_none(tmp_path: Path) -> None:
+    project = bake(tmp_path, beat_scheduler="none", result_backend="database")
+    for name, content in project.files.items():
+        if not name.startswith(("workers/", ".cookiecutter.json")):  # the same in every project
+            assert "beat" not in f"{name} {content.decode()}".lower(), name
+
+
+def sent(service: RunningProject) -> list[tuple[str, str]]:
+    """Return (entry, minute) of all that beat says it has sent."""
+    line = r"(\d\d:\d\d):\S+ INFO +beat +celery\.beat: Scheduler: Sending due task (\S+)"
+    return [(name, minute) for minute, name in re.findall(line, service.log.read_text())]
 
 
 def test_django_6_passes_its_own_lint_and_tests(tmp_path: Path, newer_python: Path) -> None:
@@ -300,7 +343,7 @@ def is_listening(port: int) -> bool:
 
 def succeeded(log: str) -> list[str]:
     """Return the names of the tasks that a log says have succeeded."""
-    return re.findall(r"Task orders\.tasks\.(\w+)\[\S+ succeeded", log)
+    return re.findall(r"Task \w+\.tasks\.(\w+)\[\S+ succeeded", log)
 
 
 def test_servers_that_env_names_are_used(

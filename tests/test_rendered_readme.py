@@ -63,9 +63,8 @@ def test_a_task_and_a_queue_added_as_it_says_run(tmp_path: Path) -> None:
         file.write_text(text)
     project.run("make", "lint")
     with project.running() as service:
-        service.finish(service.place())
-        code = "from orders.tasks import count_orders as t; print(t.delay().get(timeout=30))"
+        code = "from accounts.tasks import count_sessions as t; print(t.delay().get(timeout=30))"
         shown = service.manage("python", "manage.py", "shell", "--verbosity=0", "--command", code)
-        assert shown.split()[-1] == "1"
+        assert shown.split()[-1] == "0"
         log = service.log.read_text()
-    assert re.search(r" reports +\S+ Task orders\.tasks\.count_orders\S+ succeeded", log)
+    assert re.search(r" reports +\S+ Task accounts\.tasks\.count_sessions\S+ succeeded", log)

@@ -60,6 +60,10 @@ def serve(urls: Mapping[str, str], port: int, workers: Sequence[Worker]) -> int:
     programs.append(Program("payments", payments, "backing"))
     offers["PAYMENT_GATEWAY_URL"] = f"http://{LOOPBACK}:{payments_port}"
     # % endif
+    # % if cookiecutter.beat_scheduler != "none"
+    beat = ["env", "WORKER_NAME=beat", sys.executable, "-m", "celery", "-A", "config", "beat"]
+    programs.append(Program("beat", beat, "front"))
+    # % endif
     environment = servers.environment(offers)
     # In a session of its own, Ctrl-C ends it without a word.
     migrate = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
@@ -71,6 +75,9 @@ def serve(urls: Mapping[str, str], port: int, workers: Sequence[Worker]) -> int:
         origin = "named" if name in servers.named() else "embedded"
         print(f"{name:<22} {without_password(environment[name])}  ({origin})")
     print(f"{'workers':<22} {' '.join(worker.name for worker in workers)}")
+    # % if cookiecutter.beat_scheduler != "none"
+    print(f"{'beat':<22} config/schedule.py")
+    # % endif
     print(f"{'web':<22} http://{LOOPBACK}:{port}/", flush=True)
     command = supervise.command(programs, servers.LOCAL)
     # Out of the terminal's reach, so that Ctrl-C comes to us alone.

@@ -33,16 +33,21 @@ def worker_environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def workers(django_db_setup: None, worker_environment: dict[str, str]) -> Iterator[dict[str, Any]]:
-    """Every declared worker, started as in production; yields their `inspect stats` by node."""
-    app.control.purge()
+def environment(django_db_setup: None, worker_environment: dict[str, str]) -> dict[str, str]:
+    """The environment of processes that share the tests' servers."""
     address, mark, options = os.environ["DATABASE_URL"].partition("?")
     server = address.removesuffix(dj_database_url.parse(address)["NAME"])
-    environment = {
+    return {
         **os.environ,
         "DATABASE_URL": f"{server}{connection.settings_dict['NAME']}{mark}{options}",
         **worker_environment,
     }
+
+
+@pytest.fixture(scope="module")
+def workers(environment: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """Every declared worker, started as in production; yields their `inspect stats` by node."""
+    app.control.purge()
     processes = [
         subprocess.Popen([sys.executable, "-m", "workers.run", worker.name], env=environment)
         for worker in WORKERS

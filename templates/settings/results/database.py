@@ -4,3 +4,9 @@ CELERY_RESULT_BACKEND = "django-db"
 
 # The row says which task it was, with which arguments, and on which worker it ran.
 CELERY_RESULT_EXTENDED = True
+
+# % if cookiecutter.beat_scheduler == "none"
+# Rows that have expired stay until somebody sends celery.backend_cleanup: let cron do it daily.
+# % else
+# Rows that have expired are deleted daily at four, when beat sends celery.backend_cleanup.
+# % endif

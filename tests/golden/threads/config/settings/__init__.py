@@ -4,6 +4,7 @@ from environs import EnvError
 
 try:
     from config.settings.base import *
+    from config.settings.beat import *
     from config.settings.broker import *
     from config.settings.caches import *
     from config.settings.databases import *

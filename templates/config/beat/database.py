@@ -1,0 +1,31 @@
+"""Beat's scheduler: config/schedule.py is what runs, beside what somebody added in the admin."""
+
+from typing import Any
+
+from django_celery_beat.models import PeriodicTask
+from django_celery_beat.schedulers import DatabaseScheduler
+
+# What the admin shows of a declared task, and how its row is known once it is declared no longer.
+DECLARED = "Declared in config/schedule.py: beat undoes every change here but `enabled`."
+
+
+class DeclaredScheduler(DatabaseScheduler):  # type: ignore[misc]  # it comes without types
+    """django-celery-beat's scheduler, held to the declaration."""
+
+    def setup_schedule(self) -> None:
+        """Make the rows what is declared; by itself it would go on sending what was removed."""
+        declared = self.app.conf.beat_schedule
+        PeriodicTask.objects.filter(description=DECLARED).exclude(name__in=declared).delete()
+        self.install_default_entries(self.schedule)
+        self.update_from_dict({name: as_row(entry) for name, entry in declared.items()})
+
+    def enabled_models_qs(self) -> Any:
+        """Return every enabled row; by itself it would not see a run that was missed hours ago."""
+        return PeriodicTask.objects.enabled()
+
+
+def as_row(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry as it fits a row, which would lose `expires` under that name."""
+    options = entry.get("options") or {}
+    options = {**options, "expire_seconds": options.get("expires")}
+    return {**entry, "options": options, "description": DECLARED}

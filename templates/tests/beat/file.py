@@ -1,0 +1,64 @@
+"""A real beat, with its schedule in a real file."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from config.beat import FileScheduler
+from config.celery import app
+from tests.conftest import START, wait_until
+from tests.test_schedule import ENTRY, NAME, beat, take
+
+
+@pytest.fixture
+def schedule(tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A schedule file of which every run is overdue."""
+    app.control.purge()
+    file = tmp_path / "schedule"
+    monkeypatch.setitem(environment, "CELERY_BEAT_SCHEDULE_FILENAME", str(file))
+    scheduler = FileScheduler(app=app, schedule_filename=str(file))
+    for entry in scheduler.schedule.values():
+        entry.last_run_at = app.now() - timedelta(days=2)
+    scheduler.close()
+    return file
+
+
+def last_run(file: Path) -> datetime:
+    """Return what a schedule file says of the first entry."""
+    scheduler = FileScheduler(app=app, schedule_filename=str(file))
+    found = scheduler.schedule[NAME].last_run_at
+    scheduler.close()
+    assert found
+    return found
+
+
+def test_what_was_missed_is_sent_once_though_beat_is_killed(
+    environment: dict[str, str], schedule: Path
+) -> None:
+    start = app.now()
+    with beat(environment) as process:
+        messages = wait_until(take, START)
+        process.kill()
+    (message,) = (message for message in messages if message.headers["task"] == ENTRY["task"])
+    after = datetime.fromisoformat(message.headers["expires"]) - start
+    assert 0 <= after.total_seconds() - ENTRY["options"]["expires"] <= START
+    assert last_run(schedule) >= start
+
+
+def test_a_damaged_file_does_not_keep_beat_from_starting(
+    environment: dict[str, str], schedule: Path
+) -> None:
+    largest = max(schedule.parent.iterdir(), key=lambda file: file.stat().st_size)
+    content = largest.read_bytes()
+    third = len(content) // 3
+    damaged = content[:third] + bytes(third) + content[2 * third :]
+    largest.write_bytes(damaged)
+
+    def is_new() -> bool:
+        return largest.exists() and largest.read_bytes() != damaged
+
+    with beat(environment) as process:
+        wait_until(lambda: is_new() or process.poll() is not None, START)
+        assert process.poll() is None
+    assert last_run(schedule) > app.now() - timedelta(days=1)
