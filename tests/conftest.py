@@ -49,9 +49,9 @@ def rabbitmq(request: pytest.FixtureRequest) -> str:
     return f"amqp://guest:guest@127.0.0.1:{server.port}/{vhost}"
 
 
-@pytest.fixture
-def newer_python() -> Path:
-    """An interpreter that is new enough for every version of Django on offer."""
+@pytest.fixture(scope="session")
+def newest_python() -> Path:
+    """The newest interpreter on the PATH or under pyenv, of those that the template supports."""
     # Where pyenv keeps the interpreters: beside the one that runs this, or where it says.
     folders = {Path(sys.base_prefix).parent, Path(os.environ.get("PYENV_ROOT", "/")) / "versions"}
     for version in ("3.14", "3.13", "3.12"):
@@ -60,7 +60,15 @@ def newer_python() -> Path:
             # A shim of pyenv may stand for a version that is not enabled.
             if program and not subprocess.run([program, "-V"], capture_output=True).returncode:
                 return Path(program)
-    pytest.skip("Python 3.12 or newer is not installed")
+    return Path(sys.executable)
+
+
+@pytest.fixture
+def newer_python(newest_python: Path) -> Path:
+    """An interpreter that is new enough for every version of Django on offer."""
+    if newest_python == Path(sys.executable) and sys.version_info < (3, 12):
+        pytest.skip("Python 3.12 or newer is not installed")
+    return newest_python
 
 
 def _installed(program: Path | str | None, package: str) -> Path:

@@ -1,0 +1,165 @@
+"""Every pair of answers, rendered and judged by the gate that its own team would use."""
+
+import ast
+import json
+import subprocess
+import sys
+import tomllib
+from itertools import combinations, product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from allpairspy import AllPairs
+
+from tests.baked import OPTIONS, BakedProject, bake
+from tests.test_golden import GOLDEN
+
+NASTY = 'Joe\'s "Größe" \\ $HOME %s 🎉'
+FREE = {
+    "project_name": ["Order Service", NASTY],
+    "description": ["Takes orders.", NASTY],
+    "result_backend": list(OPTIONS["_result_backends"]),
+    "queues": [OPTIONS["queues"], "jobs", "a:prefork:2 b:threads:3, c:gevent"],
+}
+VALUES = {
+    name: FREE.get(name, value)
+    for name, value in OPTIONS.items()
+    if name in FREE or (isinstance(value, list) and not name.startswith("_"))
+}
+
+
+# No value here is refused beside any other, so that none of the pairs is left out.
+PAIRS = [dict(zip(VALUES, row, strict=True)) for row in AllPairs(list(VALUES.values()))]
+# What RabbitMQ refuses.
+AUTOSCALE = {**PAIRS[0], "broker": "redis", "queues": "a:prefork:2-8 b:eventlet:5-50"}
+
+# The files that not every project has, by what they come with.
+BEAT = [f"{name}.py" for name in ("config/beat", "config/schedule", "config/settings/beat")]
+BEAT += [f"tests/test_{name}.py" for name in ("beat", "schedule")]
+REDIS = ["config/settings/redis.py", "dev/valkey.py", "tests/test_redis.py"]
+RABBITMQ = ["dev/rabbitmq.py", "tests/test_rabbitmq.py", "workers/rabbitmq.py"]
+DEFAULT = set(BakedProject(GOLDEN / "default").files)
+EXAMPLE = {name for name in DEFAULT if name.startswith(("orders/", "tests/orders/"))}
+EXAMPLE |= {"config/settings/orders.py"}
+COMMON = DEFAULT - EXAMPLE - {*BEAT, *REDIS, "tests/test_visibility_timeout.py"}
+
+
+def expected_files(given: dict[str, str]) -> set[str]:
+    """Return the names of the files that answers should give."""
+    redis = "redis" in (given["broker"], given["result_backend"])
+    return COMMON.union(
+        EXAMPLE if given["example_app"] == "true" else [],
+        BEAT if given["beat_scheduler"] != "none" else [],
+        REDIS if redis else [],
+        ["tests/test_visibility_timeout.py"] if given["broker"] == "redis" else RABBITMQ,
+    )
+
+
+def shown(given: dict[str, str]) -> str:
+    """Return the answers that are choices."""
+    return " ".join(value for name, value in given.items() if name not in FREE)
+
+
+@pytest.fixture(scope="session")
+def environments(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The environments made so far, one for each version of Django."""
+    return {}
+
+
+@pytest.fixture
+def environment(
+    request: pytest.FixtureRequest,
+    environments: dict[str, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Any:
+    """Return the environment of a version of Django, on the newest interpreter there is."""
+
+    def environment(version: str) -> Path:
+        if version not in environments:
+            python = request.getfixturevalue("newest_python")
+            oldest = OPTIONS["_django_versions"][version]["python"]
+            if subprocess.run([python, "-c", MINIMUM.format(oldest)], check=False).returncode:
+                pytest.skip(f"Django {version} needs Python {oldest}; rendered and linted only")
+            path = tmp_path_factory.mktemp("environment") / version
+            uv = [sys.executable, "-m", "uv"]
+            subprocess.run([*uv, "venv", "--quiet", "--python", python, path], check=True)
+            install = [*uv, "pip", "install", "--quiet", "--python", str(path / "bin" / "python")]
+            subprocess.run([*install, *everything(version)], check=True)
+            environments[version] = path
+        return environments[version]
+
+    return environment
+
+
+MINIMUM = "import sys; sys.exit(sys.version_info < tuple(map(int, '{}'.split('.'))))"
+
+
+def everything(version: str) -> set[str]:
+    """Return what any project on a version of Django may require."""
+    tables = [
+        table for name, table in OPTIONS.items() if isinstance(table, dict) and name[0] == "_"
+    ]
+    rows = [row for table in tables for row in table.values() if isinstance(row, dict)]
+    rows = [row for row in rows if row not in OPTIONS["_django_versions"].values()]
+    kinds = ("requirements", "dev_requirements")
+    return {
+        "deptry",
+        *OPTIONS["_requirements"],
+        *OPTIONS["_dev_requirements"],
+        *OPTIONS["_django_versions"][version]["requirements"],
+        *(name for row in rows for kind in kinds for name in row.get(kind, ())),
+    }
+
+
+@pytest.mark.parametrize("given", [*PAIRS, AUTOSCALE], ids=shown)
+def test_a_pair_of_answers_passes_every_judge(
+    tmp_path: Path,
+    given: dict[str, str],
+    environment: Any,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    project = bake(tmp_path, **given, project_slug="shop")
+    assert set(project.files) == expected_files(given)
+    parses(project)
+    ruff = [sys.executable, "-m", "ruff"]
+    project.run(*ruff, "check", "--no-cache")
+    project.run(*ruff, "format", "--check", "--no-cache")
+
+    (project.path / ".venv").symlink_to(environment(given["django_version"]))
+    cache = tmp_path_factory.getbasetemp() / "mypy" / given["django_version"]
+    project.run("python", "-m", "dev.setup")
+    # The gate as it is, on an environment that is there already.
+    project.run("make", "--assume-old=setup", "lint", MYPY_CACHE_DIR=str(cache))
+    requires_what_it_imports(project)
+
+
+def parses(project: BakedProject) -> None:
+    """Hold that every file is what its name says."""
+    for name, content in project.files.items():
+        text = content.decode()
+        match Path(name).suffix:
+            case ".py":
+                compile(text, name, "exec", flags=ast.PyCF_ONLY_AST)
+            case ".toml":
+                tomllib.loads(text)
+            case ".json":
+                json.loads(text)
+            case ".yaml" | ".yml":
+                yaml.safe_load(text)
+
+
+def requires_what_it_imports(project: BakedProject) -> None:
+    """Hold that what is imported is required, and in production not by developers only."""
+    come_with_others = "DEP003=kombu|dj_database_url"
+    options = ["--ignore=DEP002", f"--per-rule-ignores={come_with_others}", "--no-ansi"]
+    deptry = ["python", "-m", "deptry", *options]
+    project.run(*deptry, "--extend-exclude=^(dev|tests)/", ".")
+    project.run(*deptry, "--ignore=DEP002,DEP004", ".")
+
+
+def test_every_pair_is_there() -> None:
+    for first, second in combinations(VALUES, 2):
+        for pair in product(VALUES[first], VALUES[second]):
+            assert any((given[first], given[second]) == pair for given in PAIRS), pair
