@@ -4,13 +4,23 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import uuid
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
+from cookiecutter.environment import StrictEnvironment
+from jinja2 import FileSystemBytecodeCache
 from pytest_rabbitmq import factories
 
 from tests.baked import BakedProject, bake
+
+# Files of the template are compiled once for all that is rendered in this process.
+_compiled = tempfile.TemporaryDirectory(prefix="jinja-")
+StrictEnvironment.__init__ = partialmethod(
+    StrictEnvironment.__init__, bytecode_cache=FileSystemBytecodeCache(_compiled.name)
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
