@@ -11,6 +11,19 @@ from tests.baked import SOURCES, TEMPLATE, command_line
 
 README = (TEMPLATE / "README.md").read_text()
 OPTIONS = json.loads((TEMPLATE / "cookiecutter.json").read_text())
+DOCUMENTS = [TEMPLATE / "README.md", *sorted((TEMPLATE / "docs").glob("*.md"))]
+# Every test, the template's and the rendered project's.
+TESTS = {
+    node.name
+    for folder in (TEMPLATE / "tests", TEMPLATE / "templates" / "tests", SOURCES / "tests")
+    for path in folder.rglob("*.py*")
+    for node in ast.walk(ast.parse(path.read_text()))
+    if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+}
+# Every file and folder of a rendered project, whatever was answered.
+RENDERED = {
+    re.sub(r"\{%.*?%\}", "", path.relative_to(SOURCES).as_posix()) for path in SOURCES.rglob("*")
+}
 
 
 def rows(heading: str) -> list[list[str]]:
@@ -21,19 +34,12 @@ def rows(heading: str) -> list[list[str]]:
 
 
 def test_every_promise_names_tests_that_exist() -> None:
-    tests = {
-        node.name
-        for folder in (TEMPLATE / "tests", TEMPLATE / "templates" / "tests", SOURCES / "tests")
-        for path in folder.rglob("*.py*")
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
-    }
     promises = rows("What holds")
     assert promises
     for promise, named in promises:
         names = re.findall(r"`(test_\w+)`", named)
         assert names, promise
-        assert set(names) <= tests
+        assert set(names) <= TESTS
 
 
 def test_the_table_of_options_is_the_list_of_questions() -> None:
@@ -53,12 +59,16 @@ def test_the_refusal_is_shown_as_it_is(tmp_path: Path) -> None:
     assert sample in command_line("--no-input", *answers, folder=tmp_path).stdout
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/template.md"])
-def test_every_command_and_file_it_names_exists(document: str) -> None:
-    text = (TEMPLATE / document).read_text()
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_every_command_file_and_test_it_names_exists(document: Path) -> None:
+    text = document.read_text()
     makefile = (TEMPLATE / "Makefile").read_text() + (SOURCES / "Makefile").read_text()
     for target in re.findall(r"make ([a-z]+)", text):
         if target not in ("and", "install"):
             assert f"\n{target}:" in makefile, target
-    for name in re.findall(r"`((?:tests|docs|hooks|scripts)/[\w./]*)`", text):
-        assert (TEMPLATE / name).exists(), name
+    # Without those that stand for others, such as CHOICE.py, and the demo's.
+    for name in re.findall(r"`([\w.{}-]+/[\w./-]*(?<![A-Z]\.py)(?<![A-Z]\.yml))`", text):
+        assert (TEMPLATE / name).exists() or name.rstrip("/") in {*RENDERED, "build/demo"}, name
+    for name in re.findall(r"\]\(([^):#]+)", text):
+        assert (document.parent / name).exists(), name
+    assert set(re.findall(r"`(test_\w+)`", text)) <= TESTS

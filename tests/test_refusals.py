@@ -29,6 +29,7 @@ REFUSALS: list[tuple[dict[str, str], str]] = [
     ({"project_name": "\udcff"}, rf"project_name '\udcff': '\udcff' {INVISIBLE}"),
     ({"project_name": "é" * 81}, f"project_name '{'é' * 46}…: 81 columns wide; use at most 80."),
     ({"project_name": "名" * 41}, f"project_name '{'名' * 41}': 82 columns wide; use at most 80."),
+    ({"project_name": "a" * 201}, f"project_name '{'a' * 46}…: 201 characters; use at most 200."),
     ({"description": "\u200d"}, r"description '\u200d': empty; write one line of visible text."),
     ({"description": "a\u202eb"}, rf"description 'a\u202eb': '\u202e' {INVISIBLE}"),
     ({"description": "d" * 201}, f"description '{'d' * 47}…: 201 characters; use at most 200."),

@@ -204,8 +204,9 @@ def test_without_the_example_a_task_runs_and_nothing_speaks_of_it(tmp_path: Path
     ]
 
 
-def test_ctrl_c_stops_the_web_then_the_workers_then_the_servers(tmp_path: Path) -> None:
-    project = bake(tmp_path)
+@pytest.mark.parametrize("pool", ["prefork", "gevent"])
+def test_ctrl_c_stops_the_web_then_the_workers_then_the_servers(tmp_path: Path, pool: str) -> None:
+    project = bake(tmp_path, queues=f"default io_heavy:{pool}:4")
     port = port_for.select_random()
     terminal = shell(project, f"make run PORT={port} WORKERS='default io_heavy'")
     shown = terminal.logfile_read = StringIO()
