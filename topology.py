@@ -9,6 +9,7 @@ import json
 import re
 import shlex
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ _JINJA = re.compile(r"\{[{%#]|# %")
 LONGEST_TEXT = 200  # characters of a name or description
 WIDEST_NAME = 80  # columns; beyond, a formatter would wrap the setting that holds it
 LONGEST_SLUG = 60  # characters; it is a folder's name
+WIDTH = 80  # columns of what is shown after rendering
 LONGEST_SHOWN = 60  # characters of an answer that a message repeats
 LONGEST_REASON = 200  # characters, and of a remedy: one that lists every queue may be long
 
@@ -163,6 +165,13 @@ class Topology:
         ]
 
     @property
+    def choices(self) -> str:
+        """What was chosen, on a few lines, for a person who wants to see a typo."""
+        own = ("project_name", "description", "queues", "task_routes")  # shown by other means
+        words = [f"{name}={value}" for name, value in self._public.items() if name not in own]
+        return textwrap.fill(" ".join(words), WIDTH, break_long_words=False)
+
+    @property
     def table(self) -> str:
         """The workers as a table, for a person who wants to see what was understood."""
         heads = ("worker", "queues", "pool", "concurrency", "processes", "routes")
@@ -196,9 +205,12 @@ class Topology:
     @property
     def record(self) -> str:
         """The public answers and the template's version as JSON; no path of anybody's machine."""
-        answers = {name: value for name, value in self.answers.items() if not name.startswith("_")}
-        record = {"template_version": self.answers["_template_version"], "answers": answers}
+        record = {"template_version": self.answers["_template_version"], "answers": self._public}
         return json.dumps(record, indent=2, ensure_ascii=False)
+
+    @property
+    def _public(self) -> dict[str, str]:
+        return {name: value for name, value in self.answers.items() if not name.startswith("_")}
 
     @property
     def _rows(self) -> list[Mapping[str, Any]]:

@@ -8,6 +8,8 @@ LEFT_OUT = """\
 """
 
 TABLE = """\
+{{ topology(cookiecutter).choices }}
+
 {{ topology(cookiecutter).table }}
 """
 

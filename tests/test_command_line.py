@@ -91,6 +91,12 @@ def test_the_meaning_of_the_answers_is_shown(tmp_path: Path) -> None:
     assert ["calls", "calls", "gevent", "2-8", "1", "a.call_*"] in rows
 
 
+def test_a_misspelt_option_shows_in_what_was_chosen(tmp_path: Path) -> None:
+    result = command_line("--no-input", "brocker=rabbitmq", folder=tmp_path)
+    assert "broker=redis" in result.stdout.split()
+    assert "brocker" not in result.stdout
+
+
 def test_the_answers_are_recorded_with_the_template_s_version(tmp_path: Path) -> None:
     result = command_line("--no-input", "queues=jobs:threads", folder=tmp_path)
     assert result.returncode == 0
