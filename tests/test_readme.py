@@ -53,7 +53,7 @@ def test_the_refusal_is_shown_as_it_is(tmp_path: Path) -> None:
     assert sample in command_line("--no-input", *answers, folder=tmp_path).stdout
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/template.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/template.md", "docs/upgrading.md"])
 def test_every_command_and_file_it_names_exists(document: str) -> None:
     text = (TEMPLATE / document).read_text()
     makefile = (TEMPLATE / "Makefile").read_text() + (SOURCES / "Makefile").read_text()
