@@ -12,8 +12,10 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import cache_from_source
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -141,6 +143,11 @@ class Topology:
         return self._collected("untyped")
 
     @property
+    def skip(self) -> list[str]:
+        """What a team makes its own, so that no update touches it; sorted."""
+        return self._collected("skip")
+
+    @property
     def dependencies(self) -> list[str]:
         """What the rendered project needs to run, sorted."""
         return self._collected("requirements")
@@ -261,8 +268,11 @@ class TopologyExtension(Extension):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        # An update renders two versions of the template in one process: each loads its own logic.
+        # An update renders two versions of the template in one process, from one folder: each
+        # loads its own logic. Bytecode cannot tell files of one size and second apart.
         sys.modules.pop(__name__, None)
+        with suppress(OSError):
+            Path(cache_from_source(__file__)).unlink()
         environment.template_class = _Answer
         environment.globals["topology"] = Topology
         environment.filters |= {

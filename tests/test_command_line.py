@@ -106,3 +106,16 @@ def test_the_answers_are_recorded_with_the_template_s_version(tmp_path: Path) ->
     assert list(record["answers"]) == [name for name in OPTIONS if not name.startswith("_")]
     assert record["answers"]["queues"] == "jobs:threads"
     assert str(TEMPLATE) not in json.dumps(record)
+
+
+@pytest.mark.parametrize("replay", ["--replay", "--replay-file"])
+def test_a_replay_renders_the_same_bytes(tmp_path: Path, replay: str) -> None:
+    answers = {"project_name": 'Joe\'s "Größe" \\ 🎉', "project_slug": "joe", "broker": "rabbitmq"}
+    assert command_line(*given(**answers), folder=tmp_path).returncode == 0
+    recorded = tmp_path / "home" / ".cookiecutter_replay" / f"{TEMPLATE.name}.json"
+    if replay == "--replay-file":
+        kept = recorded.rename(tmp_path / "home" / "kept.json")
+        replay = f"--replay-file={kept}"
+    result = command_line(replay, "--output-dir", "again", folder=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert BakedProject(tmp_path / "again" / "joe").files == BakedProject(tmp_path / "joe").files

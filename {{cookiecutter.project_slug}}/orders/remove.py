@@ -24,7 +24,7 @@ TEXTS = {
     "config/settings/base.py": r' +"orders[."].*\n',
     "config/urls.py": r".*orders\.urls.*\n",
     "dev/service.py": r"(?s) +payments_port = .*?PAYMENT_GATEWAY_URL.*?\n",
-    "pyproject.toml": r" +\"httpx.*\n| +\"DJ001\".*\n",
+    "pyproject.toml": r' +"(httpx|DJ001|(\S+/)?orders[./]).*\n',
 }
 
 
@@ -43,13 +43,15 @@ def main() -> None:
 
 
 def forget_the_answers() -> None:
-    """Record that the project goes on without the example."""
-    file = ROOT / ".cookiecutter.json"
-    record = json.loads(file.read_text())
-    routes = record["answers"]["task_routes"].split()
-    record["answers"]["task_routes"] = " ".join(r for r in routes if not r.startswith("orders."))
-    record["answers"]["example_app"] = "false"
-    file.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    """Record that the project goes on without the example, for updates too where there are any."""
+    for file in (ROOT / ".cookiecutter.json", ROOT / ".cruft.json"):
+        if file.exists():
+            record = json.loads(file.read_text())
+            answers = record.get("answers") or next(iter(record["context"].values()))
+            routes = answers["task_routes"].split()
+            answers["task_routes"] = " ".join(r for r in routes if not r.startswith("orders."))
+            answers["example_app"] = "false"
+            file.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":
