@@ -17,6 +17,7 @@ TESTS = {
     node.name
     for folder in (TEMPLATE / "tests", TEMPLATE / "templates" / "tests", SOURCES / "tests")
     for path in folder.rglob("*.py*")
+    if path.suffix != ".pyc"
     for node in ast.walk(ast.parse(path.read_text()))
     if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
 }
@@ -69,6 +70,6 @@ def test_every_command_file_and_test_it_names_exists(document: Path) -> None:
     # Without those that stand for others, such as CHOICE.py, and the demo's.
     for name in re.findall(r"`([\w.{}-]+/[\w./-]*(?<![A-Z]\.py)(?<![A-Z]\.yml))`", text):
         assert (TEMPLATE / name).exists() or name.rstrip("/") in {*RENDERED, "build/demo"}, name
-    for name in re.findall(r"\]\(([^):#]+)", text):
+    for name in re.findall(r"\]\((?!https?:)([^)#]+)", text):
         assert (document.parent / name).exists(), name
     assert set(re.findall(r"`(test_\w+)`", text)) <= TESTS

@@ -29,7 +29,7 @@ NEXT_VERSION = {
         '  "__prompts__": {': '  "pigeons": ["false", "true"],\n  "__prompts__": {\n"pigeons": "?",',
     },
     "topology.py": {
-        '"answers": answers}': '"answers": answers, "slots": [w.most for w in self.workers]}',
+        '"answers": self._public}': '"answers": self._public, "slots": [w.most for w in self.workers]}',
     },
     f"{RENDERED}/workers/worker.py": {
         '"threads": Pool(concurrency=20': '"threads": Pool(concurrency=30',
