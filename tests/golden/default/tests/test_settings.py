@@ -123,7 +123,7 @@ def test_the_deployment_check_is_clean(bare: Path) -> None:
         ("CELERY_BROKER_URL", "", ""),
         ("CELERY_BROKER_URL", "nonsense://host", ""),
         ("EMAIL_URL", "pigeon://post", "known scheme"),
-        *((variable, None, "not set") for variable in REQUIRED),
+        *((variable, None, f'Environment variable "{variable}" not set') for variable in REQUIRED),
     ],
 )
 def test_a_bad_variable_stops_the_start_with_a_sentence(

@@ -5,8 +5,9 @@ from environs import EnvError
 
 from config.settings.environment import env
 
+_url = env.str("DATABASE_URL")
 try:
-    DATABASES = {"default": dj_database_url.parse(env.str("DATABASE_URL"))}
+    DATABASES = {"default": dj_database_url.parse(_url)}
 except ValueError as error:
     raise EnvError(f'Environment variable "DATABASE_URL" is malformed: {error}') from None
 
