@@ -126,4 +126,5 @@ def test_text_files_are_tidy(rendered: BakedProject) -> None:
         assert not re.search(r"[ \t]$", text, re.MULTILINE), name
         assert "\n\n\n\n" not in text, name
         assert text == "" or text.endswith("\n"), name
+        assert not (name.endswith(".md") and re.search(r"[^\n]\n## ", text)), name
         assert not text.endswith("\n\n"), name

@@ -25,6 +25,7 @@ import psutil
 import pytest
 import trustme
 from mirakuru import TCPExecutor
+from pytest_rabbitmq.factories.executor import RabbitMqExecutor
 
 from tests.baked import TEMPLATE, BakedProject, RunningProject, bake, wait_until
 from topology import rules
@@ -86,6 +87,48 @@ def test_rabbitmq_that_nobody_named_comes_with_the_command_that_starts_one(tmp_p
     project = bake(tmp_path, broker="rabbitmq")
     for command in ("run", "test"):
         assert "\n  docker run --detach" in failing(project, "make", command)
+
+
+@pytest.mark.parametrize("pool", ["threads", "gevent"])
+def test_publishing_gives_up_on_a_rabbitmq_that_fell_silent(
+    tmp_path: Path, rabbitmq: str, rabbitmq_proc: RabbitMqExecutor, pool: str
+) -> None:
+    project = bake(tmp_path, broker="rabbitmq", database="sqlite", queues=f"jobs:{pool}")
+    project.run("make", "setup")
+    code = """if 1:
+        import django; django.setup()
+        from accounts.tasks import remove_expired_sessions as task
+        task.delay(); print("sent", flush=True); input()
+        try: task.delay()
+        except Exception as error: print(type(error).__name__, flush=True)
+    """
+    start = "from gevent.monkey import patch_all; patch_all()\n" if pool == "gevent" else ""
+    environment = project.environment(
+        CELERY_BROKER_URL=rabbitmq,
+        DATABASE_URL=f"sqlite:///{tmp_path}/db",
+        DJANGO_SETTINGS_MODULE="config.settings",
+    )
+    sender = pexpect.spawn(
+        f"{project.path}/.venv/bin/python",
+        ["-c", start + code],
+        cwd=str(project.path),
+        env=environment,
+        encoding="utf-8",
+        timeout=60,
+    )
+    sender.expect("sent")
+    assert rabbitmq_proc.process
+    server = psutil.Process(rabbitmq_proc.process.pid)
+    processes = [server, *server.children(recursive=True)]
+    for process in processes:
+        process.suspend()
+    try:
+        sender.sendline()
+        sender.expect("OperationalError")
+    finally:
+        for process in processes:
+            process.resume()
+    sender.expect(pexpect.EOF)
 
 
 def test_a_greenlet_worker_on_rabbitmq_always_stops(tmp_path: Path, rabbitmq: str) -> None:
@@ -309,6 +352,14 @@ def test_a_second_ctrl_c_kills_and_all_runs_every_worker(tmp_path: Path) -> None
     terminal.expect(pexpect.EOF)
     assert "Traceback" not in str(terminal.before)
     assert not processes_of(project)
+
+    terminal = shell(project, f"make run PORT={port}")
+    for _ in range(2):
+        terminal.expect("@.* ready")
+    terminal.send("\x03\x03")  # both at once
+    terminal.expect(pexpect.EOF)
+    assert "Traceback" not in str(terminal.before)
+    wait_until(lambda: not processes_of(project), 10)
 
     terminal = shell(project, "python -m dev.servers python -m workers.run --all")
     for _ in range(2):

@@ -1,7 +1,7 @@
 """A pytest plugin: throwaway servers, whatever the environment and .env name.
 
 Tests empty queues and tables. To have them use servers of yours, name those with TEST_ in front, as
-in TEST_DATABASE_URL. Loaded before Django's plugin, because the settings need the servers' URLs.
+in TEST_DATABASE_URL, in the environment or in .env. Loaded before Django's plugin, because the settings need the servers' URLs.
 """
 
 import os
@@ -14,7 +14,7 @@ from dev import servers
 
 _given = {
     name.removeprefix("TEST_"): value
-    for name, value in os.environ.items()
+    for name, value in servers.named().items()
     if name.startswith("TEST_")
 }
 _stack = ExitStack()

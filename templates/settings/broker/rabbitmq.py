@@ -8,9 +8,17 @@ from kombu import Exchange, Queue
 from config.queues import QUEUES
 from config.settings.environment import env
 
-CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", validate=validate.Regexp(r"amqps?://[^/]+/.*"))
+CELERY_BROKER_URL = env.str(
+    "CELERY_BROKER_URL",
+    validate=validate.Regexp(
+        r"amqps?://[^/]+/.+",
+        error="is not of the form amqp://USER:PASSWORD@HOST:PORT/VHOST (amqps:// for TLS; the "
+        "virtual host / is written as another slash)",
+    ),
+)
 
-# A message counts as sent once the broker has it on the disks of a majority, and not before.
+# A message counts as sent once the broker has it on the disks of a majority, and not before;
+# workers/delivery.py bounds the wait.
 CELERY_BROKER_TRANSPORT_OPTIONS = {"confirm_publish": True}
 
 # Only for amqps://, which alone would accept any certificate.
@@ -23,7 +31,8 @@ CELERY_BROKER_USE_SSL = (
 # A topic exchange: on any other, a task with a countdown would block a slot until it is due.
 _tasks = Exchange("tasks", type="topic")
 # How often a message may come back from workers that died over it. RabbitMQ 4 drops it after as
-# many unless it has somewhere to go.
+# many unless it has somewhere to go. An argument of a queue that exists cannot be changed: give the
+# queue another name in config/queues.py, or delete it once it is empty.
 DELIVERY_LIMIT = 20
 # Where it goes then; workers/rabbitmq.py declares it.
 DEAD_LETTER_QUEUE = "dead_letters"
@@ -50,5 +59,5 @@ CELERY_TASK_QUEUES = [
 CELERY_TASK_DEFAULT_EXCHANGE_TYPE = "topic"
 # Queues that Celery declares by itself survive the loss of a node as well.
 CELERY_TASK_DEFAULT_QUEUE_TYPE = "quorum"
-# Declares the queue of the dead letters before a worker takes its first task.
+# Declares the queue of the dead letters, among others.
 CELERY_IMPORTS = ["workers.rabbitmq"]

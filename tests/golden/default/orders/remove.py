@@ -2,7 +2,7 @@
 
 python3 -m orders.remove
 
-Standard library only. What somebody has changed meanwhile is left as it is.
+Standard library only. The folders go as they are, whatever somebody has added to them.
 """
 
 import json
@@ -18,7 +18,7 @@ SETTINGS = "config/settings/orders.py"
 # File by file, what goes, as regular expressions.
 TEXTS = {
     ".env.example": r"# The payment service.*\n(#PAYMENT.*\n)+\n",
-    "README.md": r"\| `orders/`.*\n|^## The example\n(.*\n)+?(?=## )",
+    "README.md": r"\| `orders/`.*\n|^## The example\n(.*\n)+?(?=## |\Z)",
     "config/queues.py": r' +"orders\.tasks\..*\n',
     "config/settings/__init__.py": r".*config\.settings\.orders.*\n",
     "config/settings/base.py": r' +"orders[."].*\n',
@@ -32,14 +32,15 @@ def main() -> None:
     """Remove it."""
     for name, text in TEXTS.items():
         file = ROOT / name
-        kept = re.sub(text, "", file.read_text(), flags=re.MULTILINE)
-        file.write_text(
-            kept.replace("ROUTES: dict[str, str] = {\n}", "ROUTES: dict[str, str] = {}")
-        )
+        if file.exists():
+            kept = re.sub(text, "", file.read_text(), flags=re.MULTILINE)
+            file.write_text(
+                kept.replace("ROUTES: dict[str, str] = {\n}", "ROUTES: dict[str, str] = {}")
+            )
     forget_the_answers()
-    (ROOT / SETTINGS).unlink()
+    (ROOT / SETTINGS).unlink(missing_ok=True)
     for folder in FOLDERS:
-        shutil.rmtree(ROOT / folder)
+        shutil.rmtree(ROOT / folder, ignore_errors=True)
 
 
 def forget_the_answers() -> None:

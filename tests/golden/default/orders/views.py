@@ -22,10 +22,8 @@ from orders.tasks import process_order
 
 logger = logging.getLogger(__name__)
 
-NOT_ENQUEUED = (
-    "The order is stored, but not on its way yet. "
-    "The same request with the same Idempotency-Key sends it again."
-)
+NOT_ENQUEUED = "The order is stored, but not on its way yet."
+SEND_AGAIN = "The same request with the same Idempotency-Key sends it again."
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -75,7 +73,9 @@ def place(request: HttpRequest) -> JsonResponse:
     except services.KeyTakenError as taken:
         return _refusal({"idempotency_key": [str(taken)]})
     if not _enqueue(order):
-        return JsonResponse({**_as_json(order), "error": NOT_ENQUEUED}, status=503)
+        return JsonResponse(
+            {**_as_json(order), "error": f"{NOT_ENQUEUED} {SEND_AGAIN}"}, status=503
+        )
     return JsonResponse(_as_json(order), status=201 if created else 200)
 
 

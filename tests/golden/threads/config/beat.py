@@ -28,4 +28,6 @@ def as_row(entry: dict[str, Any]) -> dict[str, Any]:
     """Return an entry as it fits a row, which would lose `expires` under that name."""
     options = entry.get("options") or {}
     options = {**options, "expire_seconds": options.get("expires")}
-    return {**entry, "options": options, "description": DECLARED}
+    # What only the admin can set, and would stop the task.
+    unset = {"one_off": False, "start_time": None, "expires": None}
+    return {**entry, **unset, "options": options, "description": DECLARED}

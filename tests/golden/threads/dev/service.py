@@ -4,13 +4,13 @@ Ctrl-C stops the web first, then lets the workers finish, and stops the servers 
 """
 
 import os
+import re
 import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from urllib.parse import urlsplit
 
 import psutil
 
@@ -24,6 +24,7 @@ from workers.worker import Worker
 
 def main() -> int:
     """Run until Ctrl-C or TERM, and return an exit status."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     workers = chosen_workers(os.environ.get("WORKERS", ""))
     port = chosen_port(os.environ.get("PORT", "8000"))
     try:
@@ -81,12 +82,16 @@ def serve(urls: Mapping[str, str], port: int, workers: Sequence[Worker]) -> int:
 
 def wait(supervisord: psutil.Popen) -> int:
     """Wait for supervisord: the first Ctrl-C or TERM stops it in order, the second kills."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    for stop in (stop_in_order, kill):
-        try:
-            return int(supervisord.wait())
-        except KeyboardInterrupt:
-            stop(supervisord)
+    stops = iter((stop_in_order, kill))
+
+    def stop(*_: object) -> None:
+        if how := next(stops, None):
+            how(supervisord)
+
+    # Not a KeyboardInterrupt: a second one could come while the first is dealt with, and end us
+    # before the workers.
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
     return int(supervisord.wait())
 
 
@@ -127,6 +132,5 @@ def web_command(port: int) -> list[str]:
 
 
 def without_password(url: str) -> str:
-    """Return a URL fit to be shown."""
-    password = urlsplit(url).password
-    return url.replace(f":{password}@", ":***@") if password else url
+    """Return a URL, or several, fit to be shown."""
+    return re.sub(r"(://[^:@/]*):[^@]*@", r"\1:***@", url)

@@ -62,11 +62,16 @@ def test_what_is_sent_expires_as_declared(environment: dict[str, str]) -> None:
 def test_beat_restores_what_is_declared_and_leaves_the_rest_alone() -> None:
     DeclaredScheduler(app=app)
     add("by hand")
-    PeriodicTask.objects.update(task="changed", enabled=False)
+    never = timezone.now() + timedelta(days=365)
+    PeriodicTask.objects.update(task="changed", enabled=False, one_off=True, start_time=never)
+    PeriodicTask.objects.update(expires=never, expire_seconds=None)
     DeclaredScheduler(app=app)
-    rows = {row.name: (row.task, row.enabled) for row in PeriodicTask.objects.all()}
-    assert rows[NAME] == (ENTRY["task"], False)
-    assert rows["by hand"] == ("changed", False)
+    rows = {row.name: row for row in PeriodicTask.objects.all()}
+    ours, theirs = rows[NAME], rows["by hand"]
+    assert (ours.task, ours.enabled) == (ENTRY["task"], False)
+    assert (ours.one_off, ours.start_time, ours.expires) == (False, None, None)
+    assert ours.expire_seconds == ENTRY["options"]["expires"]
+    assert (theirs.task, theirs.one_off, theirs.start_time) == ("changed", True, never)
 
 
 def test_what_is_declared_no_longer_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from kombu import Queue
 
 from config.queues import QUEUES, WIDEST
 from config.settings.redis import redis_url
-from config.settings.tasks import CELERY_TASK_TIME_LIMIT, LONGEST_COUNTDOWN
+from config.settings.tasks import CELERY_TASK_TIME_LIMIT, LONGEST_COUNTDOWN, PUBLISH_TIMEOUT
 
 CELERY_BROKER_URL = redis_url("CELERY_BROKER_URL")
 
@@ -17,9 +17,9 @@ VISIBILITY_TIMEOUT = LONGEST_COUNTDOWN + 2 * CELERY_TASK_TIME_LIMIT
 
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": VISIBILITY_TIMEOUT,
-    # Without a timeout a publish to a broker that went silent hangs for ever. Seconds.
-    "socket_timeout": 5,
-    "socket_connect_timeout": 5,
+    # Without a timeout a publish to a broker that went silent hangs for ever.
+    "socket_timeout": PUBLISH_TIMEOUT,
+    "socket_connect_timeout": PUBLISH_TIMEOUT,
     # Each slot may acknowledge at the same moment. With fewer connections acknowledgements are
     # lost, and their tasks run a second time.
     "max_connections": WIDEST + 20,

@@ -29,6 +29,10 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 # A worker that starts before its broker waits for it instead of dying.
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A worker never gives up on its broker; by default it would end after about an hour.
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+# How long a broker may take to answer a publish. Seconds.
+PUBLISH_TIMEOUT = 5
 # Publishing tries twice: a request fails at once where the broker refuses, and within seconds where
 # it is silent.
 CELERY_TASK_PUBLISH_RETRY_POLICY = {
