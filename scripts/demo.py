@@ -26,6 +26,7 @@ LOG = BUILD / "run.log"
 NAMES = ("DATABASE_URL", "CELERY_", "CACHE_URL", "DJANGO_", "EMAIL_URL", "PAYMENT_GATEWAY_")
 
 START = 120  # seconds until the web answers
+ANSWER = 60  # seconds that one answer may take on a busy machine
 FINISH = 120  # seconds until the order has ended
 STOP = 60  # seconds until everything has stopped
 
@@ -55,6 +56,7 @@ def main() -> int:
             f"{url}/api/orders/",
             json={"email": "a@example.com", "amount": "12.50"},
             headers={"Idempotency-Key": "demo"},
+            timeout=ANSWER,
         ).json()
         say(f"placed an order: {url}/orders/{order['id']}/")
         order = follow(f"{url}/api/orders/{order['id']}/", service)
@@ -107,7 +109,7 @@ def follow(url: str, service: subprocess.Popen[bytes]) -> dict[str, Any]:
 
     def ended() -> dict[str, Any] | None:
         nonlocal shown
-        order: dict[str, Any] = httpx.get(url).json()
+        order: dict[str, Any] = httpx.get(url, timeout=ANSWER).json()
         for job in order["jobs"][shown:]:
             say("{state:<10} {task:<28} by {worker} from the queue {queue}".format(**job))
         shown = len(order["jobs"])
@@ -120,7 +122,7 @@ def follow(url: str, service: subprocess.Popen[bytes]) -> dict[str, Any]:
 def answers(url: str) -> bool:
     """Tell whether the web is up."""
     try:
-        return httpx.get(url).is_success
+        return httpx.get(url, timeout=ANSWER).is_success
     except httpx.TransportError:
         return False
 

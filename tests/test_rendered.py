@@ -27,7 +27,7 @@ import trustme
 from mirakuru import TCPExecutor
 from pytest_rabbitmq.factories.executor import RabbitMqExecutor
 
-from tests.baked import TEMPLATE, BakedProject, RunningProject, bake, wait_until
+from tests.baked import PATIENCE, TEMPLATE, BakedProject, RunningProject, bake, wait_until
 from topology import rules
 
 OPTIONS = json.loads((TEMPLATE / "cookiecutter.json").read_text())
@@ -259,9 +259,10 @@ def test_ctrl_c_stops_the_web_then_the_workers_then_the_servers(tmp_path: Path, 
     terminal.expect("@.* ready")
     wait_until(lambda: is_listening(port), 60)
 
-    httpx.put(f"{payments}/behaviour", json={"delay": 5})
+    httpx.put(f"{payments}/behaviour", json={"delay": 5}, timeout=PATIENCE)
     url = f"http://127.0.0.1:{port}/api/orders/"
-    order_id = httpx.post(url, json={"email": "a@example.com", "amount": "12.50"}).json()["id"]
+    order = {"email": "a@example.com", "amount": "12.50"}
+    order_id = httpx.post(url, json=order, timeout=PATIENCE).json()["id"]
     terminal.expect(r"call_gateway\[.*\] received")
     terminal.sendintr()
     wait_until(lambda: not is_listening(port), 30)
@@ -342,9 +343,9 @@ def test_a_second_ctrl_c_kills_and_all_runs_every_worker(tmp_path: Path) -> None
     for _ in range(2):
         terminal.expect("@.* ready")
     wait_until(lambda: is_listening(port), 60)
-    httpx.put(f"{payments}/behaviour", json={"delay": 600})
+    httpx.put(f"{payments}/behaviour", json={"delay": 600}, timeout=PATIENCE)
     order = {"email": "a@example.com", "amount": "12.50"}
-    httpx.post(f"http://127.0.0.1:{port}/api/orders/", json=order)
+    httpx.post(f"http://127.0.0.1:{port}/api/orders/", json=order, timeout=PATIENCE)
     terminal.expect(r"call_gateway\[.*\] received")
     terminal.sendintr()
     terminal.expect("Once more kills")

@@ -51,8 +51,10 @@ def finish(live_server: LiveServer) -> Callable[[str], dict[str, Any]]:
     """Wait until an order has ended, and return it."""
 
     def finish(order_id: str) -> dict[str, Any]:
+        url = f"{live_server}/api/orders/{order_id}/"
+
         def ended() -> Any:
-            order = httpx.get(f"{live_server}/api/orders/{order_id}/").json()
+            order = httpx.get(url, timeout=FINISH).json()
             return order if order["state"] in ("completed", "failed") else None
 
         order: dict[str, Any] = wait_until(ended, FINISH)

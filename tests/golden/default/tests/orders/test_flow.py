@@ -12,6 +12,7 @@ from config.celery import app
 from config.queues import WORKERS
 from orders.gateway_stand_in import PaymentService
 from tests.conftest import wait_until
+from tests.orders.conftest import FINISH
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -20,7 +21,9 @@ STEPS = ["process_order", "call_gateway", "render_invoice", "send_receipt"]
 
 
 def place(live_server: LiveServer) -> str:
-    order_id: str = httpx.post(f"{live_server}/api/orders/", json=ORDER).json()["id"]
+    order_id: str = httpx.post(f"{live_server}/api/orders/", json=ORDER, timeout=FINISH).json()[
+        "id"
+    ]
     return order_id
 
 
