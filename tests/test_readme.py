@@ -1,16 +1,14 @@
 """The template's README says what is true."""
 
 import ast
-import json
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.baked import SOURCES, TEMPLATE, command_line
+from tests.baked import OPTIONS, SOURCES, TEMPLATE, command_line
 
 README = (TEMPLATE / "README.md").read_text()
-OPTIONS = json.loads((TEMPLATE / "cookiecutter.json").read_text())
 DOCUMENTS = [TEMPLATE / "README.md", *sorted((TEMPLATE / "docs").glob("*.md"))]
 # Every test, the template's and the rendered project's.
 TESTS = {

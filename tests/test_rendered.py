@@ -27,10 +27,8 @@ import trustme
 from mirakuru import TCPExecutor
 from pytest_rabbitmq.factories.executor import RabbitMqExecutor
 
-from tests.baked import PATIENCE, TEMPLATE, BakedProject, RunningProject, bake, wait_until
+from tests.baked import OPTIONS, PATIENCE, BakedProject, RunningProject, bake, wait_until
 from topology import rules
-
-OPTIONS = json.loads((TEMPLATE / "cookiecutter.json").read_text())
 
 
 def stats(project: BakedProject) -> dict[str, Any]:

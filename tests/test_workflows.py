@@ -1,6 +1,5 @@
 """The CI workflows, the template's own and the rendered one, and the gate that they share."""
 
-import json
 import os
 import re
 import shutil
@@ -13,10 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from tests.baked import TEMPLATE, BakedProject, bake
+from tests.baked import OPTIONS, TEMPLATE, BakedProject, bake
 from tests.test_rendered import failing, real_postgresql, real_redis
 
-OPTIONS = json.loads((TEMPLATE / "cookiecutter.json").read_text())
 COMBINATIONS = [
     {"database": database, "broker": broker, "result_backend": results, "python_version": python}
     for database, broker, results, python in product(

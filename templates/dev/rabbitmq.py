@@ -17,7 +17,7 @@ and these lines in .env use it, for `make run` and, apart from it, for `make tes
 
 The second needs its virtual host, once the server is up:
 
-  docker exec {{cookiecutter.project_slug}}-rabbitmq sh -c \
+  docker exec {{cookiecutter.project_slug}}-rabbitmq sh -c \\
     'rabbitmqctl add_vhost test && rabbitmqctl set_permissions -p test guest ".*" ".*" ".*"'"""
 
 
