@@ -4,7 +4,7 @@ RENDERED := "{{cookiecutter.project_slug}}"
 OURS := ["accounts", "config", "dev", "orders", "tests", "workers"]
 SOURCES := topology.py hooks scripts tests benchmarks
 
-.PHONY: help demo test bench lint format golden servers
+.PHONY: help demo test bench matrix lint format golden servers
 
 help:  ## Show the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -22,6 +22,12 @@ test: $(READY)  ## Run every test; as root on Debian or Ubuntu, install missing 
 
 bench: $(READY)  ## Measure what there are figures for
 	@$(PYTHON) -m benchmarks.rendering
+
+matrix: $(READY)  ## Run every strategy, database and pool, and write down the connections
+	@scripts/servers --if-root
+	@root=$$(mktemp -d) && trap 'rm -rf "$$root"' EXIT && \
+		PYTEST_DEBUG_TEMPROOT="$$root" PATH="$(CURDIR)/.venv/bin:$$PATH" \
+		$(PYTHON) -m pytest tests/test_matrix.py --matrix --numprocesses=0 --capture=no -q
 
 lint: $(READY)  ## Check style and types
 	@$(PYTHON) -m ruff check $(SOURCES)

@@ -6,16 +6,26 @@ import subprocess
 import sys
 import tempfile
 import uuid
+from collections.abc import Iterator
 from functools import partialmethod
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cookiecutter.environment import StrictEnvironment
 from jinja2 import FileSystemBytecodeCache
 from pytest_rabbitmq import factories
 
-from tests.baked import BakedProject, bake
-from tests.servers import RABBITMQ, postgresql_programs, rabbitmq_programs, redis_program
+from tests.baked import OPTIONS, BakedProject, bake
+from tests.pgbouncer import pgbouncer_program
+from tests.servers import (
+    RABBITMQ,
+    postgresql_programs,
+    rabbitmq_programs,
+    real_postgresql,
+    real_redis,
+    redis_program,
+)
 
 # Files of the template are compiled once for all that is rendered in this process.
 _compiled = tempfile.TemporaryDirectory(prefix="jinja-")
@@ -25,20 +35,41 @@ StrictEnvironment.__init__ = partialmethod(
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the one switch that renders the golden trees anew."""
+    """Add the switches that render the golden trees anew, and that run the whole matrix."""
     parser.addoption("--refresh-golden", action="store_true", help="render tests/golden anew")
+    parser.addoption("--matrix", action="store_true", help="run every row of test_matrix.py")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def redis_server() -> Path:
     """The real Redis of this machine."""
     return _installed(redis_program(), "redis-server")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def postgresql() -> Path:
     """The folder of the real PostgreSQL's programs."""
     return _installed(postgresql_programs(), "postgresql")
+
+
+@pytest.fixture(scope="session")
+def pgbouncer() -> Path:
+    """The real PgBouncer of this machine."""
+    return _installed(pgbouncer_program(), "pgbouncer")
+
+
+@pytest.fixture(scope="session")
+def redis_url(redis_server: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL, without a database, of a Redis that the tests of this process share."""
+    with real_redis(redis_server, tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgresql_url(postgresql: Path) -> Iterator[str]:
+    """The URL of a database on a PostgreSQL that the tests of this process share."""
+    with real_postgresql(postgresql, "-c", "max_connections=200") as url:
+        yield url
 
 
 rabbitmq_proc = factories.rabbitmq_proc(
@@ -105,3 +136,54 @@ def default_project(tmp_path_factory: pytest.TempPathFactory) -> BakedProject:
     project = bake(tmp_path_factory.mktemp("default"))
     project.run("make", "setup")
     return project
+
+
+@pytest.fixture(scope="session")
+def environments(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The environments made so far, one for each version of Django."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def environment(
+    request: pytest.FixtureRequest,
+    environments: dict[str, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Any:
+    """Return the environment of a version of Django, on the newest interpreter there is."""
+
+    def environment(version: str) -> Path:
+        if version not in environments:
+            python = request.getfixturevalue("newest_python")
+            oldest = OPTIONS["_django_versions"][version]["python"]
+            if subprocess.run([python, "-c", MINIMUM.format(oldest)], check=False).returncode:
+                pytest.skip(f"Django {version} needs Python {oldest}; rendered and linted only")
+            path = tmp_path_factory.mktemp("environment") / version
+            uv = [sys.executable, "-m", "uv"]
+            subprocess.run([*uv, "venv", "--quiet", "--python", python, path], check=True)
+            install = [*uv, "pip", "install", "--quiet", "--python", str(path / "bin" / "python")]
+            subprocess.run([*install, *everything(version)], check=True)
+            environments[version] = path
+        return environments[version]
+
+    return environment
+
+
+MINIMUM = "import sys; sys.exit(sys.version_info < tuple(map(int, '{}'.split('.'))))"
+
+
+def everything(version: str) -> set[str]:
+    """Return what any project on a version of Django may require."""
+    tables = [
+        table for name, table in OPTIONS.items() if isinstance(table, dict) and name[0] == "_"
+    ]
+    rows = [row for table in tables for row in table.values() if isinstance(row, dict)]
+    rows = [row for row in rows if row not in OPTIONS["_django_versions"].values()]
+    kinds = ("requirements", "dev_requirements")
+    return {
+        "deptry",
+        *OPTIONS["_requirements"],
+        *OPTIONS["_dev_requirements"],
+        *OPTIONS["_django_versions"][version]["requirements"],
+        *(name for row in rows for kind in kinds for name in row.get(kind, ())),
+    }

@@ -2,7 +2,6 @@
 
 import ast
 import json
-import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -101,57 +100,6 @@ def expected_files(given: dict[str, str]) -> set[str]:
 def shown(given: dict[str, str]) -> str:
     """Return the answers that are choices."""
     return " ".join(value for name, value in given.items() if name not in FREE)
-
-
-@pytest.fixture(scope="session")
-def environments(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The environments made so far, one for each version of Django."""
-    return {}
-
-
-@pytest.fixture
-def environment(
-    request: pytest.FixtureRequest,
-    environments: dict[str, Path],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Any:
-    """Return the environment of a version of Django, on the newest interpreter there is."""
-
-    def environment(version: str) -> Path:
-        if version not in environments:
-            python = request.getfixturevalue("newest_python")
-            oldest = OPTIONS["_django_versions"][version]["python"]
-            if subprocess.run([python, "-c", MINIMUM.format(oldest)], check=False).returncode:
-                pytest.skip(f"Django {version} needs Python {oldest}; rendered and linted only")
-            path = tmp_path_factory.mktemp("environment") / version
-            uv = [sys.executable, "-m", "uv"]
-            subprocess.run([*uv, "venv", "--quiet", "--python", python, path], check=True)
-            install = [*uv, "pip", "install", "--quiet", "--python", str(path / "bin" / "python")]
-            subprocess.run([*install, *everything(version)], check=True)
-            environments[version] = path
-        return environments[version]
-
-    return environment
-
-
-MINIMUM = "import sys; sys.exit(sys.version_info < tuple(map(int, '{}'.split('.'))))"
-
-
-def everything(version: str) -> set[str]:
-    """Return what any project on a version of Django may require."""
-    tables = [
-        table for name, table in OPTIONS.items() if isinstance(table, dict) and name[0] == "_"
-    ]
-    rows = [row for table in tables for row in table.values() if isinstance(row, dict)]
-    rows = [row for row in rows if row not in OPTIONS["_django_versions"].values()]
-    kinds = ("requirements", "dev_requirements")
-    return {
-        "deptry",
-        *OPTIONS["_requirements"],
-        *OPTIONS["_dev_requirements"],
-        *OPTIONS["_django_versions"][version]["requirements"],
-        *(name for row in rows for kind in kinds for name in row.get(kind, ())),
-    }
 
 
 @pytest.mark.parametrize("given", [*PAIRS, AUTOSCALE], ids=shown)

@@ -1,0 +1,93 @@
+"""Tasks that use the database in good ways and bad, and write down each start in a ledger."""
+
+import os
+import time
+from typing import Any
+
+from celery import shared_task
+from django.db import connection, transaction
+from redis import Redis
+
+SESSION = {
+    "postgresql": "SELECT pg_backend_pid()",
+    "mysql": "SELECT connection_id()",
+    "sqlite": "SELECT 1",
+}
+
+# Not through Celery or Django, so that neither can hide what it did.
+_ledger: Any = Redis.from_url(os.environ["LEDGER_URL"], max_connections=1000)
+
+
+def session() -> int:
+    """Return the number of the session at the database's server."""
+    with connection.cursor() as cursor:
+        cursor.execute(SESSION[connection.vendor])
+        return int(cursor.fetchone()[0])
+
+
+@shared_task(ignore_result=True)
+def touch(number: int, pause: float = 0) -> None:
+    """Ask the database twice, with a pause between (seconds)."""
+    _ledger.hincrby("started", number, 1)
+    session()
+    time.sleep(pause)
+    session()
+    _ledger.hincrby("done", number, 1)
+
+
+@shared_task(ignore_result=True)
+def note(name: str) -> None:
+    """Write down the session, and the process."""
+    _ledger.rpush(name, f"{os.getpid()} {session()}")
+
+
+@shared_task(ignore_result=True)
+def leave_transaction_open(name: str) -> None:
+    """Begin a transaction, and never end it."""
+    transaction.atomic().__enter__()
+    _ledger.rpush(name, f"{os.getpid()} {session()}")
+
+
+@shared_task(ignore_result=True)
+def leave_autocommit_off(name: str) -> None:
+    """Begin a transaction by hand, and never end it."""
+    transaction.set_autocommit(False)
+    _ledger.rpush(name, f"{os.getpid()} {session()}")
+
+
+@shared_task(ignore_result=True)
+def break_transaction(name: str) -> None:
+    """Fail inside a transaction, and go on as if nothing had happened."""
+    _ledger.rpush(name, f"{os.getpid()} {session()}")
+    transaction.set_autocommit(False)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nothing FROM nowhere")
+
+
+@shared_task(ignore_result=True)
+def spawn(name: str) -> None:
+    """Use the database in a greenlet that ends, or is killed, with its connection in hand."""
+    import gevent
+
+    greenlet = gevent.spawn(session)
+    greenlet.join()
+    killed = gevent.spawn(lambda: (session(), gevent.sleep(600)))
+    gevent.sleep(0.2)
+    killed.kill()
+    _ledger.rpush(name, f"{os.getpid()} 0")
+
+
+@shared_task(ignore_result=True, time_limit=1)
+def hang(name: str) -> None:
+    """Hold a connection until the hard time limit."""
+    _ledger.rpush(name, f"{os.getpid()} {session()}")
+    time.sleep(600)
+
+
+@shared_task(ignore_result=True)
+def run_a_loop(name: str) -> None:
+    """Run an asyncio loop for a second."""
+    import asyncio
+
+    _ledger.rpush(name, "started")
+    asyncio.run(asyncio.sleep(1))

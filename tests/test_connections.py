@@ -1,0 +1,206 @@
+"""Connections to a real PostgreSQL around tasks: as chosen, whatever happens to them."""
+
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from tests.probed import PostgreSQL, Probed, postgresql, probed
+
+SIZES = {"prefork": 2, "gevent": 20, "threads": 4, "eventlet": 20, "solo": 1}
+KEPT = ["prefork", "threads", "solo"]
+GREENLETS = ["gevent", "eventlet"]
+IN_TRANSACTION = (
+    "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in %%' AND datname = %s"
+)
+
+
+@pytest.fixture
+def database(postgresql_url: str) -> Iterator[PostgreSQL]:
+    """An empty database on a real PostgreSQL."""
+    with postgresql(postgresql_url, f"test_{uuid.uuid4().hex}") as database:
+        yield database
+
+
+@pytest.fixture
+def project(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    environment: Any,
+    database: PostgreSQL,
+    redis_url: str,
+) -> Probed:
+    """A project with one worker. Parameters: the strategy, and the worker's pool."""
+    strategy, pool = request.param
+    return probed(
+        tmp_path,
+        environment("5.2"),
+        database.url,
+        redis_url,
+        db_connection=strategy,
+        queues=f"jobs:{pool}:{SIZES[pool]}",
+    )
+
+
+def each(strategy: str, names: list[str]) -> pytest.MarkDecorator:
+    """Run a test on a strategy with each of some pools."""
+    cases = [pytest.param((strategy, pool), id=f"{strategy}-{pool}") for pool in names]
+    return pytest.mark.parametrize("project", cases, indirect=True)
+
+
+def sessions(project: Probed, name: str, number: int, worker: Any) -> list[str]:
+    """Wait for so many notes under a name, and return the sessions that they name."""
+    notes = project.wait_for(
+        lambda: project.ledger.llen(name) >= number and project.notes(name),
+        worker,
+    )
+    return [note.split()[1] for note in notes]
+
+
+@each("persistent", KEPT)
+def test_a_kept_connection_survives_what_happens_to_it(
+    project: Probed, database: PostgreSQL
+) -> None:
+    slots = project.budget()
+    with project.working() as worker:
+        opened = database.opened
+        project.send("note", "kept", times=50)
+        assert len(set(sessions(project, "kept", 50, worker))) <= slots
+        assert database.opened - opened <= slots
+
+        # Every backend is terminated: not one of the next tasks fails.
+        assert database.terminate()
+        project.send("note", "after", times=20)
+        after = sessions(project, "after", 20, worker)
+        assert len(set(after)) <= slots
+        assert not set(after) & set(sessions(project, "kept", 50, worker))
+
+        # A transaction that a task left open, or broken, is gone with its connection.
+        for task in ("leave_transaction_open", "leave_autocommit_off", "break_transaction"):
+            project.send(task, "left", times=10)
+            project.send("note", task, times=10)
+            left = sessions(project, "left", 10, worker)
+            found = sessions(project, task, 10, worker)
+            assert len(found) == 10
+            assert left
+            project.ledger.delete("left")
+            project.wait_for(lambda: database.ask(IN_TRANSACTION) == 0, worker)
+        assert database.open <= slots
+    log = project.output()
+    assert log.count("The task left a transaction open") == 10
+    assert "Signal handler" not in log
+    assert database.open == 0
+
+
+@each("persistent", ["prefork"])
+def test_a_child_leaves_its_parents_connection_alone(project: Probed, database: PostgreSQL) -> None:
+    """The main process opens one whenever it likes, here before each fork."""
+    settings = project.project.path / "probe" / "tasks.py"
+    settings.write_text(
+        settings.read_text()
+        + """
+from celery.signals import worker_before_create_process, worker_shutting_down
+
+@worker_before_create_process.connect
+def open_one(**kwargs):
+    _ledger.rpush("parent", f"{os.getpid()} {session()}")
+
+@worker_shutting_down.connect
+def ask_once_more(**kwargs):
+    _ledger.rpush("parent", f"{os.getpid()} {session()}")
+"""
+    )
+    with project.working() as worker:
+        project.send("note", "children", times=30)
+        children = sessions(project, "children", 30, worker)
+        parent = sessions(project, "parent", 2, worker)
+        assert not set(children) & set(parent)
+        # A replaced child is forked while the parent has one open.
+        worker.children()[0].kill()
+        project.wait_for(lambda: project.ledger.llen("parent") >= 3, worker)
+        project.send("note", "more", times=30)
+        more = sessions(project, "more", 30, worker)
+        assert not set(more) & set(sessions(project, "parent", 3, worker))
+    assert len(project.notes("parent")) == 4
+    log = project.output()
+    assert not re.search(r"ERROR.*(connection|session|SSL|protocol)", log), log
+
+
+@each("persistent", GREENLETS)
+def test_greenlets_share_a_bounded_pool(project: Probed, database: PostgreSQL) -> None:
+    project.environment["DATABASE_POOL_SIZE"] = "5"
+    budget = project.budget()
+    assert budget == 5
+    with project.working() as worker:
+        opened = database.opened
+        project.touch(200, pause=0.05)
+        most = 0
+
+        def are_done() -> bool:
+            nonlocal most
+            most = max(most, database.open)
+            return bool(project.ledger.hlen("done") == 200)
+
+        project.wait_for(are_done, worker)
+        # Greenlets took turns: in one of two hundred rows they would have waited for ten seconds.
+        assert 1 < most <= budget
+        assert database.opened - opened <= budget
+        assert set(project.ledger.hvals("started")) == {"1"}
+
+        assert database.terminate()
+        project.send("note", "after", times=20)
+        assert len(sessions(project, "after", 20, worker)) == 20
+        for task in ("leave_transaction_open", "leave_autocommit_off", "break_transaction"):
+            # More than the pool holds: one that was not given back would be missed.
+            project.send(task, "left", times=8)
+            project.send("note", task, times=8)
+            sessions(project, task, 8, worker)
+        assert database.open <= budget
+    assert "Signal handler" not in project.output()
+    assert database.open == 0
+
+
+@each("persistent", ["gevent"])
+def test_a_greenlet_that_dies_gives_its_connection_back(
+    project: Probed, database: PostgreSQL
+) -> None:
+    project.environment["DATABASE_POOL_SIZE"] = "3"
+    with project.working() as worker:
+        project.send("spawn", "spawned", times=6)
+        project.send("hang", "hung", times=6)
+        sessions(project, "spawned", 6, worker)
+        project.wait_for(lambda: project.output().count("Hard time limit") == 6, worker)
+        assert len(project.notes("hung")) == 3  # the others waited for their turn
+        project.send("note", "after", times=10)
+        assert len(sessions(project, "after", 10, worker)) == 10
+        assert database.open <= 3
+    assert "PoolTimeout" not in project.output()
+
+
+@each("persistent", ["gevent"])
+def test_an_asyncio_loop_under_greenlets_is_explained(project: Probed) -> None:
+    with project.working() as worker:
+        project.send("run_a_loop", "loop")
+        project.wait_for(lambda: project.ledger.llen("loop"), worker)
+        project.send("note", "beside", times=3)
+        project.wait_for(
+            lambda: "Route the task that calls asyncio.run()" in project.output(), worker
+        )
+        project.send("note", "later", times=10)
+        assert len(sessions(project, "later", 10, worker)) == 10
+
+
+@each("persistent", ["gevent"])
+def test_no_acknowledgement_is_lost_under_many_greenlets(project: Probed) -> None:
+    project.declare("concurrency=20", "concurrency=200")
+    with project.working() as worker:
+        project.touch(10_000)
+        project.wait_for(lambda: project.ledger.hlen("done") == 10_000, worker, 300)
+        broker = Redis.from_url(project.environment["CELERY_BROKER_URL"])
+        project.wait_for(lambda: broker.hlen("unacked") == 0, worker)
+    assert set(project.ledger.hvals("started")) == {"1"}
+    assert "Couldn't ack" not in project.output()
