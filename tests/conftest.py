@@ -15,6 +15,7 @@ from jinja2 import FileSystemBytecodeCache
 from pytest_rabbitmq import factories
 
 from tests.baked import BakedProject, bake
+from tests.servers import RABBITMQ, postgresql_programs, rabbitmq_programs, redis_program
 
 # Files of the template are compiled once for all that is rendered in this process.
 _compiled = tempfile.TemporaryDirectory(prefix="jinja-")
@@ -31,18 +32,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def redis_server() -> Path:
     """The real Redis of this machine."""
-    return _installed(shutil.which("redis-server"), "redis-server")
+    return _installed(redis_program(), "redis-server")
 
 
 @pytest.fixture
 def postgresql() -> Path:
     """The folder of the real PostgreSQL's programs."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-    return _installed(found[-1].parent if found else None, "postgresql")
+    return _installed(postgresql_programs(), "postgresql")
 
 
-# The programs themselves: Debian's command becomes another user where we are root.
-RABBITMQ = Path("/usr/lib/rabbitmq/bin")
 rabbitmq_proc = factories.rabbitmq_proc(
     server=str(RABBITMQ / "rabbitmq-server"), ctl=str(RABBITMQ / "rabbitmqctl"), port=None
 )
@@ -51,7 +49,7 @@ rabbitmq_proc = factories.rabbitmq_proc(
 @pytest.fixture
 def rabbitmq(request: pytest.FixtureRequest) -> str:
     """The URL of a virtual host of the test's own, on this machine's real RabbitMQ."""
-    _installed(RABBITMQ if RABBITMQ.exists() else None, "rabbitmq-server")
+    _installed(rabbitmq_programs(), "rabbitmq-server")
     server = request.getfixturevalue("rabbitmq_proc")
     vhost = f"test-{uuid.uuid4()}"
     server.rabbitctl_output("add_vhost", vhost)
@@ -81,10 +79,10 @@ def newer_python(newest_python: Path) -> Path:
     return newest_python
 
 
-def _installed(program: Path | str | None, package: str) -> Path:
+def _installed(program: Path | None, package: str) -> Path:
     if program is None:
         pytest.skip(f"{package} is not installed: sudo make servers")
-    return Path(program)
+    return program
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -3,13 +3,10 @@
 import json
 import os
 import re
-import secrets
-import shutil
 import signal
 import socket
 import ssl
 import subprocess
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -24,10 +21,10 @@ import port_for
 import psutil
 import pytest
 import trustme
-from mirakuru import TCPExecutor
 from pytest_rabbitmq.factories.executor import RabbitMqExecutor
 
 from tests.baked import OPTIONS, PATIENCE, BakedProject, RunningProject, bake, wait_until
+from tests.servers import PASSWORD, real_postgresql, real_redis
 from topology import rules
 
 
@@ -416,41 +413,6 @@ def test_servers_that_env_names_are_used(
     assert PASSWORD not in shown
     assert not (project.path / ".local" / "postgresql").exists()
     assert not (project.path / ".local" / "valkey").exists()
-
-
-PASSWORD = secrets.token_urlsafe()
-
-
-@contextmanager
-def real_redis(program: Path, folder: Path) -> Iterator[str]:
-    """Run this machine's Redis, with a password; yield its URL without a database."""
-    port = port_for.select_random()
-    command = f"{program} --port {port} --bind 127.0.0.1 --requirepass {PASSWORD} --dir {folder}"
-    with TCPExecutor(command, "127.0.0.1", port, timeout=30):
-        yield f"redis://:{PASSWORD}@127.0.0.1:{port}"
-
-
-@contextmanager
-def real_postgresql(programs: Path) -> Iterator[str]:
-    """Run this machine's PostgreSQL with SCRAM; yield the URL of an empty database."""
-    port = port_for.select_random()
-    # PostgreSQL refuses to run as root, and cannot enter the folders that pytest makes for root.
-    become = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    with tempfile.TemporaryDirectory(prefix="postgresql-") as name:
-        folder = Path(name)
-        (folder / "password").write_text(PASSWORD)
-        if become:
-            shutil.chown(folder, "postgres")
-            shutil.chown(folder / "password", "postgres")
-        options = f"--username=shop --pwfile={folder}/password --encoding=utf8"
-        initdb = f"{programs}/initdb {options} --auth=scram-sha-256 {folder}/data"
-        subprocess.run([*become, *initdb.split()], check=True, capture_output=True, cwd="/")
-        server = f"{programs}/postgres -D {folder}/data -k {folder} -p {port}"
-        command = [*become, *server.split()]
-        with TCPExecutor(
-            command, "127.0.0.1", port, timeout=30, stop_signal=signal.SIGINT, cwd="/"
-        ):
-            yield f"postgresql://shop:{PASSWORD}@127.0.0.1:{port}/postgres"
 
 
 @contextmanager

@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from tests.baked import OPTIONS, TEMPLATE, BakedProject, bake
-from tests.test_rendered import failing, real_postgresql, real_redis
+from tests.servers import real_postgresql, real_redis
+from tests.test_rendered import failing
 
 COMBINATIONS = [
     {"database": database, "broker": broker, "result_backend": results, "python_version": python}

@@ -1,0 +1,93 @@
+"""Real servers of this machine, started for as long as somebody needs them."""
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import port_for
+from mirakuru import TCPExecutor
+from mirakuru.exceptions import ProcessExitedWithError
+from pytest_rabbitmq.factories.executor import RabbitMqExecutor
+
+PASSWORD = secrets.token_urlsafe()
+# The programs themselves: Debian's command becomes another user where we are root.
+RABBITMQ = Path("/usr/lib/rabbitmq/bin")
+
+
+def redis_program() -> Path | None:
+    """Return Redis, or None where it is not installed."""
+    found = shutil.which("redis-server")
+    return Path(found) if found else None
+
+
+def postgresql_programs() -> Path | None:
+    """Return the folder of the newest PostgreSQL's programs, or None where none is installed."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    return found[-1].parent if found else None
+
+
+def rabbitmq_programs() -> Path | None:
+    """Return the folder of RabbitMQ's programs, or None where it is not installed."""
+    return RABBITMQ if RABBITMQ.exists() else None
+
+
+@contextmanager
+def real_redis(program: Path, folder: Path, *options: str) -> Iterator[str]:
+    """Run Redis with a password; yield its URL without a database."""
+    port = port_for.select_random()
+    command = [str(program), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
+    command += ["--requirepass", PASSWORD, *options]
+    with TCPExecutor(command, "127.0.0.1", port, timeout=30):
+        yield f"redis://:{PASSWORD}@127.0.0.1:{port}"
+
+
+@contextmanager
+def real_postgresql(programs: Path, *options: str) -> Iterator[str]:
+    """Run PostgreSQL with SCRAM; yield the URL of an empty database."""
+    port = port_for.select_random()
+    # PostgreSQL refuses to run as root, and cannot enter the folders that pytest makes for root.
+    become = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    with tempfile.TemporaryDirectory(prefix="postgresql-") as name:
+        folder = Path(name)
+        (folder / "password").write_text(PASSWORD)
+        if become:
+            shutil.chown(folder, "postgres")
+            shutil.chown(folder / "password", "postgres")
+        account = f"--username=shop --pwfile={folder}/password --encoding=utf8"
+        initdb = f"{programs}/initdb {account} --auth=scram-sha-256 {folder}/data"
+        subprocess.run([*become, *initdb.split()], check=True, capture_output=True, cwd="/")
+        server = f"{programs}/postgres -D {folder}/data -k {folder} -p {port}"
+        command = [*become, *server.split(), *options]
+        with TCPExecutor(
+            command, "127.0.0.1", port, timeout=30, stop_signal=signal.SIGINT, cwd="/"
+        ):
+            yield f"postgresql://shop:{PASSWORD}@127.0.0.1:{port}/postgres"
+
+
+@contextmanager
+def real_rabbitmq(programs: Path, folder: Path) -> Iterator[RabbitMqExecutor]:
+    """Run RabbitMQ."""
+    port, distribution_port = port_for.select_random(), port_for.select_random()
+    server = RabbitMqExecutor(
+        str(programs / "rabbitmq-server"),
+        "127.0.0.1",
+        port,
+        distribution_port,
+        str(programs / "rabbitmqctl"),
+        logpath=folder,
+        path=folder,
+        plugin_path=folder,
+    )
+    server.start()
+    try:
+        yield server
+    finally:
+        # It ends with the number of the signal that it was stopped by.
+        with suppress(ProcessExitedWithError):
+            server.stop()
