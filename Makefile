@@ -19,8 +19,9 @@ test: $(READY)  ## Run every test; as root on Debian or Ubuntu, install missing 
 		PYTEST_DEBUG_TEMPROOT="$$root" PATH="$(CURDIR)/.venv/bin:$$PATH" \
 		$(PYTHON) -m pytest $(ARGS)
 
-bench: $(READY)  ## Measure what there are figures for
-	@$(PYTHON) -m benchmarks.rendering
+bench: $(READY)  ## Measure against plain Django and Celery; ARGS="select" one measure, ARGS=--quick in short
+	@scripts/servers --if-root
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m benchmarks $(ARGS)
 
 lint: $(READY)  ## Check style and types
 	@$(PYTHON) -m ruff check $(SOURCES)
