@@ -1,6 +1,7 @@
 PYTHON := .venv/bin/python
 READY := .venv/.ready
 RENDERED := "{{cookiecutter.project_slug}}"
+OURS := ["accounts", "config", "dev", "orders", "tests", "workers"]
 SOURCES := topology.py hooks scripts tests benchmarks
 
 .PHONY: help demo test bench lint format golden servers
@@ -32,7 +33,7 @@ format: $(READY)  ## Mend what the formatter and the linter can, in the template
 	@$(PYTHON) -m ruff format $(SOURCES)
 	@$(PYTHON) -m ruff check --fix $(SOURCES)
 	@$(PYTHON) -m ruff check --isolated --no-cache --line-length 100 --select I --fix \
-		--config 'src = [$(RENDERED)]' $(RENDERED)
+		--config 'lint.isort.known-first-party = $(OURS)' $(RENDERED) templates
 	@# Named one by one: conditional names end in a way that the formatter would pass over.
 	@find $(RENDERED) templates -name '*.py*' -print0 | \
 		xargs -0 $(PYTHON) -m ruff format --isolated --no-cache --line-length 100

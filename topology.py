@@ -36,6 +36,7 @@ _JINJA = re.compile(r"\{[{%#]|# %")
 LONGEST_TEXT = 200  # characters of a name or description
 WIDEST_NAME = 80  # columns; beyond, a formatter would wrap the setting that holds it
 LONGEST_SLUG = 60  # characters; it is a folder's name
+LARGEST_POOL = 20  # connections; the default of DATABASE_POOL_SIZE
 WIDTH = 80  # columns of what is shown after rendering
 LONGEST_SHOWN = 60  # characters of an answer that a message repeats
 LONGEST_REASON = 200  # characters, and of a remedy: one that lists every queue may be long
@@ -43,16 +44,26 @@ LONGEST_REASON = 200  # characters, and of a remedy: one that lists every queue 
 Answers = Mapping[str, Any]
 
 
-def _load_rules() -> ModuleType:
-    """Load the rendered project's rules from the very file that it gets, leaving no cache there."""
-    path = HERE / "{{cookiecutter.project_slug}}" / "workers" / "worker.py"
-    module = ModuleType("worker_rules")
-    module.__file__ = str(path)
-    exec(compile(path.read_text(encoding="utf-8"), path, "exec"), module.__dict__)
-    return module
+def _load_rules() -> list[ModuleType]:
+    """Load the rendered project's rules from the very files that it gets.
+
+    No cache is left there, and no module under its name here: an update loads two versions.
+    """
+    loaded = {}
+    try:
+        for name in ("pools", "worker", "budget"):
+            path = HERE / "{{cookiecutter.project_slug}}" / "workers" / f"{name}.py"
+            module = loaded[name] = ModuleType(f"workers.{name}")
+            module.__file__ = str(path)
+            sys.modules[module.__name__] = module
+            exec(compile(path.read_text(encoding="utf-8"), path, "exec"), module.__dict__)
+    finally:
+        for module in loaded.values():
+            del sys.modules[module.__name__]
+    return list(loaded.values())
 
 
-rules = _load_rules()
+pools, rules, budget = _load_rules()
 Worker, Problem = rules.Worker, rules.Problem
 
 
@@ -91,12 +102,29 @@ class Topology:
         return "_".join(dict.fromkeys([self.answers["broker"], *others]))
 
     @property
+    def databases(self) -> dict[str, str]:
+        """Each alias of a database, with the variable that names it."""
+        return {"default": "DATABASE_URL"}
+
+    @property
+    def database_variables(self) -> dict[str, str]:
+        """Each variable that names a database, with an example."""
+        database = self.answers["_databases"][self.answers["database"]]
+        connection = self.answers["_db_connections"][self.answers["db_connection"]]
+        port = connection.get("port", database.get("port"))
+        names = {"default": "service"}
+        return {
+            variable: database["example"].format(port=port, name=names[alias])
+            for alias, variable in self.databases.items()
+        }
+
+    @property
     def server_variables(self) -> dict[str, str]:
         """Each variable that names a server, with an example."""
         answers = self.answers
         redis = "redis://:password@localhost:6379"
         return {
-            "DATABASE_URL": answers["_databases"][answers["database"]]["example"],
+            **self.database_variables,
             "CELERY_BROKER_URL": answers["_brokers"][answers["broker"]]["example"],
             **{name: f"{redis}/{number}" for number, name in enumerate(self.redis_variables)},
         }
@@ -164,6 +192,7 @@ class Topology:
         return [
             *_text_problems(answers),
             *self._slug_problems(),
+            *self._connection_problems(),
             *self._result_backend_problems(),
             *(problem for _, found in self._parsed_workers for problem in found),
             *self._repeated_routes(),
@@ -181,7 +210,7 @@ class Topology:
     @property
     def table(self) -> str:
         """The workers as a table, for a person who wants to see what was understood."""
-        heads = ("worker", "queues", "pool", "concurrency", "processes", "routes")
+        heads = ("worker", "queues", "pool", "concurrency", "processes", "connections", "routes")
         rows = [heads, *(self._row(worker) for worker in self.workers)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
@@ -191,12 +220,14 @@ class Topology:
         routes = [task for task, queue in self.routes.items() if queue in worker.consumes]
         if worker is self.workers[0]:
             routes.append("everything else")
+        database, strategy = self.answers["database"], self.answers["db_connection"]
         return (
             worker.name,
             " ".join(worker.consumes),
             worker.pool,
             _bounds(worker.concurrency),
             _bounds(worker.processes),
+            budget.share(worker, strategy, database, LARGEST_POOL).how,
             " ".join(routes),
         )
 
@@ -226,6 +257,7 @@ class Topology:
         return [
             answers["_django_versions"][answers["django_version"]],
             answers["_databases"][answers["database"]],
+            answers["_db_connections"][answers["db_connection"]],
             answers["_brokers"][answers["broker"]],
             answers["_example_apps"][answers["example_app"]],
             answers["_result_backends"].get(answers["result_backend"], {}),
@@ -236,6 +268,14 @@ class Topology:
     def _collected(self, kind: str) -> list[str]:
         ours = self.answers[f"_{kind}"]
         return sorted({*ours, *(name for row in self._rows for name in row.get(kind, ()))})
+
+    def _connection_problems(self) -> Iterable[Any]:
+        database, strategy = self.answers["database"], self.answers["db_connection"]
+        known = self.answers["_databases"][database]["strategies"]
+        if strategy not in known:
+            reason = f"{database} cannot do that"
+            remedy = f"choose one of: {', '.join(known)}, or postgresql"
+            yield Problem(f"db_connection {strategy}", reason, remedy)
 
     def _result_backend_problems(self) -> Iterable[Any]:
         known, answered = self.answers["_result_backends"], self.answers["result_backend"]
@@ -412,7 +452,7 @@ def _parse_worker(word: str, default_pool: str) -> tuple[Any, list[Any]]:
     found = []
     if word.count(":") > 2:
         found.append(Problem(word, "more than three parts", "write name:pool:concurrency"))
-    size: int | tuple[int, int] = rules.POOLS[pool].concurrency if pool in rules.POOLS else 1
+    size: int | tuple[int, int] = pools.POOLS[pool].concurrency if pool in pools.POOLS else 1
     if match := re.fullmatch(r"([0-9]{1,99})(?:-([0-9]{1,99}))?", concurrency):
         low, high = match.groups()
         size = (int(low), int(high)) if high else int(low)

@@ -29,6 +29,7 @@ SECTIONS = dict(section.split("\n\n", 1) for section in PAGE.split("\n## ")[1:])
 TABLES = {
     "django_version": "_django_versions",
     "database": "_databases",
+    "db_connection": "_db_connections",
     "broker": "_brokers",
     "result_backend": "_result_backends",
     "example_app": "_example_apps",

@@ -47,6 +47,14 @@ REFUSALS: list[tuple[dict[str, str], str]] = [
         "con: the name of a device on Windows; choose another, such as con-service.",
     ),
     (
+        {"db_connection": "pool", "database": "sqlite"},
+        "db_connection pool: sqlite cannot do that; choose one of: persistent, per_task, or postgresql.",
+    ),
+    (
+        {"db_connection": "pgbouncer", "database": "sqlite"},
+        "db_connection pgbouncer: sqlite cannot do that; choose one of: persistent, per_task, or postgresql.",
+    ),
+    (
         {"result_backend": "memcached"},
         "memcached: unknown result backend; choose one of: redis, database, none.",
     ),

@@ -14,3 +14,4 @@ class WorkersConfig(AppConfig):
         """Load the Celery app: without it `.delay()` in the web process would miss our broker."""
         import_module("config.celery")
         import_module("workers.checks")
+        import_module("workers.connection_checks")

@@ -1,7 +1,7 @@
 """Beat, which sends tasks by the clock, with a file that says when each was sent last."""
 
+from config.environment import BASE_DIR, env
 from config.schedule import SCHEDULE
-from config.settings.environment import BASE_DIR, env
 
 # Declared in config/schedule.py, nowhere else.
 CELERY_BEAT_SCHEDULE = SCHEDULE

@@ -5,8 +5,8 @@ import ssl
 from environs import validate
 from kombu import Exchange, Queue
 
+from config.environment import env
 from config.queues import QUEUES
-from config.settings.environment import env
 
 CELERY_BROKER_URL = env.str(
     "CELERY_BROKER_URL",

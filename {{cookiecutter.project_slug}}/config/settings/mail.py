@@ -2,7 +2,7 @@
 
 from environs import EnvError
 
-from config.settings.environment import env
+from config.environment import env
 
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="webmaster@localhost")
 

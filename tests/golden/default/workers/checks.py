@@ -9,7 +9,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
 from config.queues import ROUTES, WORKERS
-from workers.worker import POOLS, problems, quorum_problems
+from workers.pools import POOLS
+from workers.worker import problems, quorum_problems
 
 DECLARATION = "config/queues.py"
 

@@ -8,38 +8,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from workers.pools import LARGEST, POOLS
+
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 LONGEST_NAME = 40  # characters; a node name adds the host's, and process lists cut at about 80
 # Redis lists stand beside these keys of kombu's: a queue of such a name kills its worker.
 RESERVED = ("unacked", "unacked_index", "unacked_mutex")
 MOST_PROCESSES = 1_000
 TASK = re.compile(r"[A-Za-z0-9_.:*-]+")
-
-
-@dataclass(frozen=True)
-class Pool:
-    """What a pool of Celery's offers.
-
-    concurrency: how many tasks at once where nobody says otherwise.
-    autoscale: whether `--autoscale` works on it (`threads` dies of it, `solo` ignores it).
-    package: what must be installed for it, beyond Celery.
-    largest: how many tasks at once it can carry.
-    """
-
-    concurrency: int
-    autoscale: bool
-    package: str | None = None
-    largest: int = 10_000  # beyond this a typo is likelier than a plan
-
-
-# Fixed numbers, never the CPU count: in a container that is the host's.
-POOLS = {
-    "prefork": Pool(concurrency=4, autoscale=True),
-    "gevent": Pool(concurrency=100, autoscale=True, package="gevent"),
-    "threads": Pool(concurrency=20, autoscale=False),
-    "eventlet": Pool(concurrency=100, autoscale=True, package="eventlet"),
-    "solo": Pool(concurrency=1, autoscale=False, largest=1),
-}
 
 
 @dataclass(frozen=True)
@@ -120,7 +96,7 @@ def _worker_problems(worker: Worker) -> Iterator[Problem]:
         able = ", ".join(name for name, pool in POOLS.items() if pool.autoscale)
         reason = f"the pool {worker.pool!r} cannot autoscale"
         yield Problem(worker.name, reason, f"give one number, or a pool that can: {able}")
-    largest = pool.largest if pool else Pool.largest
+    largest = pool.largest if pool else LARGEST
     yield from _bounds_problems(worker.name, "concurrency", worker.concurrency, largest)
     yield from _bounds_problems(worker.name, "processes", worker.processes, MOST_PROCESSES)
 

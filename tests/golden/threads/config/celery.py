@@ -8,7 +8,12 @@ from celery.signals import setup_logging
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-app = Celery("config", task_cls="workers.delivery:Task")
+app = Celery(
+    "config",
+    task_cls="workers.delivery:Task",
+    # Connections to the database as config/settings/connections.py has them.
+    fixups=["workers.fixup:fixup"],
+)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 

@@ -127,8 +127,9 @@ def chosen_port(text: str) -> int:
 
 def web_command(port: int) -> list[str]:
     """Return the command of the web process, which reloads when a source changes."""
-    gunicorn = [sys.executable, "-m", "gunicorn", "--reload", "--threads=8", "--log-level=warning"]
-    return [*gunicorn, f"--bind={LOOPBACK}:{port}", "config.wsgi"]
+    gunicorn = [sys.executable, "-m", "gunicorn", "--reload", "--log-level=warning"]
+    bound = ["--config=python:config.web", f"--bind={LOOPBACK}:{port}"]
+    return [*gunicorn, *bound, "config.wsgi"]
 
 
 def without_password(url: str) -> str:

@@ -1,6 +1,6 @@
 """What the orders need from the world outside."""
 
-from config.settings.environment import env
+from config.environment import env
 
 # The payment service. `make run` starts a stand-in (orders/gateway_stand_in.py).
 PAYMENT_GATEWAY_URL = env.str("PAYMENT_GATEWAY_URL", default="http://127.0.0.1:8001")

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from environs import EnvError
 
-from config.settings.environment import env
+from config.environment import env
 
 _taken: dict[tuple[str, int, str], str] = {}
 

@@ -1,6 +1,6 @@
 """The project itself: apps, middleware, templates, time."""
 
-from config.settings.environment import BASE_DIR, env
+from config.environment import BASE_DIR, env
 
 SERVICE_NAME = 'Joe\'s "Größe" \\ Jobs'
 

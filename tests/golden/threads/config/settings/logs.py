@@ -3,7 +3,7 @@
 import logging
 import os
 
-from config.settings.environment import env
+from config.environment import env
 
 # Set by `python -m workers.run`; whatever else starts is the web or a command.
 _process = os.environ.get("WORKER_NAME", "web")

@@ -2,8 +2,8 @@
 
 from environs import validate
 
+from config.environment import env
 from config.settings.base import DEBUG
-from config.settings.environment import env
 
 _not_empty = validate.Length(min=1)
 

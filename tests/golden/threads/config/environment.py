@@ -4,7 +4,7 @@ from pathlib import Path
 
 from environs import Env
 
-BASE_DIR = Path(__file__).resolve().parents[2]
+BASE_DIR = Path(__file__).resolve().parents[1]
 
 env = Env()
 env.read_env(str(BASE_DIR / ".env"), recurse=False)

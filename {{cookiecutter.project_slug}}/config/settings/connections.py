@@ -1,0 +1,1 @@
+# % include "settings/connections/" ~ cookiecutter.db_connection ~ ".py"
