@@ -6,6 +6,8 @@ make bench ARGS=--quick           one short round, to see that it works
 """
 
 import argparse
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -47,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     whole = not options.measures and rounds >= ROUNDS
     results = options.results or TEMPLATE / ("benchmarks/results" if whole else "build/bench")
 
+    # Ended from outside, a run still ends what it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended."))
     start = time.monotonic()
     with ExitStack() as stack:
         # Resolved, because workers' own working folders would not match a symbolic link.
@@ -68,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _measure(measure: Measure, sites: Sites, rounds: int, share: float) -> list[Round]:
     print(f"\n{measure.name}: {measure.title}", flush=True)
     found: list[Round] = []
+    start = time.monotonic()
     for number in range(rounds):
         # Each round starts with another variant, so that none always meets a warmer machine.
         turn = number % len(measure.variants)
@@ -78,7 +83,11 @@ def _measure(measure: Measure, sites: Sites, rounds: int, share: float) -> list[
             f"{variant.name} {found[-1][variant.name][first.name]:.{first.digits}f}"
             for variant in measure.variants
         )
-        print(f"  round {number + 1} of {rounds}, {first.name}: {shown}", flush=True)
+        print(
+            f"  {time.monotonic() - start:4.0f} s  round {number + 1} of {rounds}, "
+            f"{first.name}: {shown}",
+            flush=True,
+        )
     return found
 
 
