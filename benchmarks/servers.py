@@ -50,12 +50,12 @@ class Servers:
     def postgresql(self) -> str:
         """The URL of PostgreSQL's own database, from which the others are watched."""
         programs = _installed(postgresql_programs(), "postgresql")
-        # Without the lines about its own start and stop.
+        # Without the lines about its own start and stop, and who came too early.
         options = [
             "-c",
             f"max_connections={POSTGRESQL_CONNECTIONS}",
             "-c",
-            "log_min_messages=fatal",
+            "log_min_messages=panic",
         ]
         return self.stack.enter_context(real_postgresql(programs, *options))
 
