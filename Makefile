@@ -20,8 +20,9 @@ test: $(READY)  ## Run every test; as root on Debian or Ubuntu, install missing 
 		PYTEST_DEBUG_TEMPROOT="$$root" PATH="$(CURDIR)/.venv/bin:$$PATH" \
 		$(PYTHON) -m pytest $(ARGS)
 
-bench: $(READY)  ## Measure what there are figures for
-	@$(PYTHON) -m benchmarks.rendering
+bench: $(READY)  ## Measure against plain Django and Celery; ARGS="select" one measure, ARGS=--quick in short
+	@scripts/servers --if-root
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m benchmarks $(ARGS)
 
 matrix: $(READY)  ## Run every strategy, database and pool, and write down the connections
 	@scripts/servers --if-root

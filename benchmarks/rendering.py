@@ -1,14 +1,11 @@
 """Times the rendering of the default project: the whole command, as a user waits for it."""
 
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
 from tests.baked import TEMPLATE
-
-ROUNDS = 7
 
 
 def once() -> float:
@@ -18,9 +15,3 @@ def once() -> float:
         start = time.perf_counter()
         subprocess.run(command, check=True, capture_output=True)
         return time.perf_counter() - start
-
-
-if __name__ == "__main__":
-    seconds = [once() for _ in range(ROUNDS)]
-    low, middle, high = min(seconds), statistics.median(seconds), max(seconds)
-    print(f"render the default project: median {middle:.2f} s of {ROUNDS} ({low:.2f}-{high:.2f})")

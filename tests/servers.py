@@ -15,6 +15,8 @@ from mirakuru import TCPExecutor
 from mirakuru.exceptions import ProcessExitedWithError
 from pytest_rabbitmq.factories.executor import RabbitMqExecutor
 
+from tests.baked import wait_until
+
 PASSWORD = secrets.token_urlsafe()
 # The programs themselves: Debian's command becomes another user where we are root.
 RABBITMQ = Path("/usr/lib/rabbitmq/bin")
@@ -67,6 +69,9 @@ def real_postgresql(programs: Path, *options: str) -> Iterator[str]:
         with TCPExecutor(
             command, "127.0.0.1", port, timeout=30, stop_signal=signal.SIGINT, cwd="/"
         ):
+            # It listens before it lets anybody in.
+            ready = [f"{programs}/pg_isready", "--quiet", "--host=127.0.0.1", f"--port={port}"]
+            wait_until(lambda: subprocess.run(ready, check=False).returncode == 0, 30)
             yield f"postgresql://shop:{PASSWORD}@127.0.0.1:{port}/postgres"
 
 
