@@ -141,7 +141,7 @@ def parses(project: BakedProject) -> None:
 
 def requires_what_it_imports(project: BakedProject) -> None:
     """Hold that what is imported is required, and in production not by developers only."""
-    come_with_others = "DEP003=kombu|dj_database_url"
+    come_with_others = "DEP003=billiard|kombu|dj_database_url"
     options = ["--ignore=DEP002", f"--per-rule-ignores={come_with_others}", "--no-ansi"]
     deptry = ["python", "-m", "deptry", *options]
     project.run(*deptry, "--extend-exclude=^(dev|tests)/", ".")
