@@ -141,6 +141,16 @@ class Topology:
         }
 
     @property
+    def container_variables(self) -> dict[str, str]:
+        """Each variable that names a database, with the URL of a container on this machine."""
+        containers = self.answers["_services"]
+        urls = {name: urlsplit(example) for name, example in self.database_variables.items()}
+        return {
+            name: f"{containers[url.scheme].replace('localhost', '127.0.0.1')}{url.path}"
+            for name, url in urls.items()
+        }
+
+    @property
     def services(self) -> list[str]:
         """These servers, each once; templates/ci/ has a container for each."""
         return list(dict.fromkeys(urlsplit(url).scheme for url in self.test_variables.values()))
@@ -184,6 +194,12 @@ class Topology:
     def dev_dependencies(self) -> list[str]:
         """What its developers need beside that, sorted."""
         return self._collected("dev_requirements")
+
+    @property
+    def needs(self) -> str:
+        """What must be there beside Python to start the rendered project, as a sentence goes on."""
+        *others, last = ["make", *(name for row in self._rows for name in row.get("needs", ()))]
+        return "".join(f", {name}" for name in others) + f" and {last}"
 
     @property
     def problems(self) -> list[Any]:

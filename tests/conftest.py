@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
+from collections.abc import Iterator
 from functools import partialmethod
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from jinja2 import FileSystemBytecodeCache
 from pytest_rabbitmq import factories
 
 from tests.baked import BakedProject, bake
+from tests.mariadb import mariadb_program, real_mariadb
 from tests.servers import RABBITMQ, postgresql_programs, rabbitmq_programs, redis_program
 
 # Files of the template are compiled once for all that is rendered in this process.
@@ -39,6 +41,13 @@ def redis_server() -> Path:
 def postgresql() -> Path:
     """The folder of the real PostgreSQL's programs."""
     return _installed(postgresql_programs(), "postgresql")
+
+
+@pytest.fixture
+def mariadb() -> Iterator[str]:
+    """The URL of an empty database on this machine's real MariaDB."""
+    with real_mariadb(_installed(mariadb_program(), "mariadb-server")) as url:
+        yield url
 
 
 rabbitmq_proc = factories.rabbitmq_proc(
