@@ -104,7 +104,19 @@ class Topology:
     @property
     def databases(self) -> dict[str, str]:
         """Each alias of a database, with the variable that names it."""
-        return {"default": "DATABASE_URL"}
+        dedicated = {"true": {"celery_tasks": "TASKS_DATABASE_URL"}, "false": {}}
+        return {"default": "DATABASE_URL"} | dedicated[self.answers["dedicated_task_database"]]
+
+    @property
+    def stored_apart(self) -> list[str]:
+        """What the database of the tasks stores where there is one: an app, or one model of it."""
+        of_results = {"database": ["django_celery_results"]}
+        of_example = {"true": ["orders.job"], "false": []}
+        answers = self.answers
+        return [
+            *of_results.get(answers["result_backend"], []),
+            *of_example[answers["example_app"]],
+        ]
 
     @property
     def database_variables(self) -> dict[str, str]:
@@ -112,7 +124,7 @@ class Topology:
         database = self.answers["_databases"][self.answers["database"]]
         connection = self.answers["_db_connections"][self.answers["db_connection"]]
         port = connection.get("port", database.get("port"))
-        names = {"default": "service"}
+        names = {"default": "service", "celery_tasks": "service_tasks"}
         return {
             variable: database["example"].format(port=port, name=names[alias])
             for alias, variable in self.databases.items()
@@ -138,6 +150,16 @@ class Topology:
             f"TEST_{name}": f"{containers[url.scheme]}{url.path}"
             for name, url in urls.items()
             if url.scheme in containers
+        }
+
+    @property
+    def container_variables(self) -> dict[str, str]:
+        """Each variable that names a database, with the URL of a container on this machine."""
+        containers = self.answers["_services"]
+        urls = {name: urlsplit(example) for name, example in self.database_variables.items()}
+        return {
+            name: f"{containers[url.scheme].replace('localhost', '127.0.0.1')}{url.path}"
+            for name, url in urls.items()
         }
 
     @property
@@ -186,6 +208,12 @@ class Topology:
         return self._collected("dev_requirements")
 
     @property
+    def needs(self) -> str:
+        """What must be there beside Python to start the rendered project, as a sentence goes on."""
+        *others, last = ["make", *(name for row in self._rows for name in row.get("needs", ()))]
+        return "".join(f", {name}" for name in others) + f" and {last}"
+
+    @property
     def problems(self) -> list[Any]:
         """Everything that is wrong with the answers, in the order of the questions."""
         answers = self.answers
@@ -193,6 +221,7 @@ class Topology:
             *_text_problems(answers),
             *self._slug_problems(),
             *self._connection_problems(),
+            *self._dedicated_problems(),
             *self._result_backend_problems(),
             *(problem for _, found in self._parsed_workers for problem in found),
             *self._repeated_routes(),
@@ -258,6 +287,7 @@ class Topology:
             answers["_django_versions"][answers["django_version"]],
             answers["_databases"][answers["database"]],
             answers["_db_connections"][answers["db_connection"]],
+            answers["_dedicated_task_databases"][answers["dedicated_task_database"]],
             answers["_brokers"][answers["broker"]],
             answers["_example_apps"][answers["example_app"]],
             answers["_result_backends"].get(answers["result_backend"], {}),
@@ -276,6 +306,11 @@ class Topology:
             reason = f"{database} cannot do that"
             remedy = f"choose one of: {', '.join(known)}, or postgresql"
             yield Problem(f"db_connection {strategy}", reason, remedy)
+
+    def _dedicated_problems(self) -> Iterable[Any]:
+        if self.answers["dedicated_task_database"] == "true" and not self.stored_apart:
+            remedy = "choose result_backend=database or example_app=true, or leave it out"
+            yield Problem("dedicated_task_database true", "nothing would be stored there", remedy)
 
     def _result_backend_problems(self) -> Iterable[Any]:
         known, answered = self.answers["_result_backends"], self.answers["result_backend"]

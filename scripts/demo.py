@@ -23,7 +23,15 @@ PROJECT = BUILD / "order-service"
 LOG = BUILD / "run.log"
 
 # Variables that name servers and secrets.
-NAMES = ("DATABASE_URL", "CELERY_", "CACHE_URL", "DJANGO_", "EMAIL_URL", "PAYMENT_GATEWAY_")
+NAMES = (
+    "DATABASE_URL",
+    "TASKS_DATABASE_URL",
+    "CELERY_",
+    "CACHE_URL",
+    "DJANGO_",
+    "EMAIL_URL",
+    "PAYMENT_GATEWAY_",
+)
 
 START = 120  # seconds until the web answers
 ANSWER = 60  # seconds that one answer may take on a busy machine

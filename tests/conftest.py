@@ -17,6 +17,7 @@ from jinja2 import FileSystemBytecodeCache
 from pytest_rabbitmq import factories
 
 from tests.baked import OPTIONS, BakedProject, bake
+from tests.mariadb import mariadb_program, real_mariadb
 from tests.pgbouncer import pgbouncer_program
 from tests.servers import (
     RABBITMQ,
@@ -69,6 +70,13 @@ def redis_url(redis_server: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 def postgresql_url(postgresql: Path) -> Iterator[str]:
     """The URL of a database on a PostgreSQL that the tests of this process share."""
     with real_postgresql(postgresql, "-c", "max_connections=200") as url:
+        yield url
+
+
+@pytest.fixture
+def mariadb() -> Iterator[str]:
+    """The URL of an empty database on this machine's real MariaDB."""
+    with real_mariadb(_installed(mariadb_program(), "mariadb-server")) as url:
         yield url
 
 

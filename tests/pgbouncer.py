@@ -37,7 +37,7 @@ class PgBouncer:
 
 def pgbouncer_program() -> Path | None:
     """Return PgBouncer, or None where it is not installed."""
-    found = shutil.which("pgbouncer")
+    found = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     return Path(found) if found else None
 
 

@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import psutil
 import psycopg
+import pymysql
 from celery import Celery
 from redis import Redis
 
@@ -74,6 +76,51 @@ def postgresql(server: str, name: str) -> Iterator[PostgreSQL]:
         watcher.execute(f"CREATE DATABASE {name}")
         yield PostgreSQL(f"{server.rpartition('/')[0]}/{name}", watcher)
         watcher.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@dataclass(frozen=True)
+class MariaDB:
+    """A MariaDB server, which counts connections itself."""
+
+    url: str
+    watcher: Any
+
+    def status(self, name: str) -> int:
+        """Return a number that the server keeps."""
+        with self.watcher.cursor() as cursor:
+            cursor.execute("SHOW GLOBAL STATUS LIKE %s", (name,))
+            return int(cursor.fetchone()[1])
+
+    @property
+    def opened(self) -> int:
+        """How many were opened so far."""
+        return self.status("Connections")
+
+    @property
+    def open(self) -> int:
+        """How many are open, but for the watcher's."""
+        return self.status("Threads_connected") - 1
+
+    def terminate(self) -> int:
+        """Kill every other session; return how many there were."""
+        with self.watcher.cursor() as cursor:
+            cursor.execute("SELECT id FROM information_schema.processlist WHERE user = 'shop'")
+            others = {row[0] for row in cursor.fetchall()} - {self.watcher.thread_id()}
+            for session in others:
+                cursor.execute(f"KILL {int(session)}")
+        return len(others)
+
+
+@contextmanager
+def mariadb(url: str) -> Iterator[MariaDB]:
+    """Watch the server of a database."""
+    parts = urlsplit(url)
+    watcher = pymysql.connect(
+        host=parts.hostname, port=parts.port, user=parts.username, password=parts.password
+    )
+    watcher.autocommit(True)
+    with watcher:
+        yield MariaDB(url, watcher)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pytest
 from redis import Redis
 
 from tests.probed import PostgreSQL, Probed, postgresql, probed
+from tests.probed import mariadb as watched_mariadb
 
 SIZES = {"prefork": 2, "gevent": 20, "threads": 4, "eventlet": 20, "solo": 1}
 KEPT = ["prefork", "threads", "solo"]
@@ -204,3 +205,31 @@ def test_no_acknowledgement_is_lost_under_many_greenlets(project: Probed) -> Non
         project.wait_for(lambda: broker.hlen("unacked") == 0, worker)
     assert set(project.ledger.hvals("started")) == {"1"}
     assert "Couldn't ack" not in project.output()
+
+
+def test_a_kept_connection_to_mysql_survives_a_kill(
+    tmp_path: Path, environment: Any, mariadb: str, redis_url: str
+) -> None:
+    with watched_mariadb(mariadb) as database:
+        project = probed(
+            tmp_path,
+            environment("5.2"),
+            database.url,
+            redis_url,
+            database="mysql",
+            queues="jobs:prefork:2",
+        )
+        with project.working() as worker:
+            opened = database.opened
+            project.send("note", "kept", times=30)
+            kept = set(sessions(project, "kept", 30, worker))
+            assert database.opened - opened == len(kept) <= 2
+            assert database.terminate() == len(kept)
+            project.send("note", "after", times=20)
+            assert not kept & set(sessions(project, "after", 20, worker))
+            project.send("leave_transaction_open", "left", times=5)
+            project.send("break_transaction", "left", times=5)
+            sessions(project, "left", 10, worker)
+            project.send("note", "later", times=20)
+            assert len(sessions(project, "later", 20, worker)) == 20
+            assert database.open <= 2

@@ -30,6 +30,7 @@ TABLES = {
     "django_version": "_django_versions",
     "database": "_databases",
     "db_connection": "_db_connections",
+    "dedicated_task_database": "_dedicated_task_databases",
     "broker": "_brokers",
     "result_backend": "_result_backends",
     "example_app": "_example_apps",

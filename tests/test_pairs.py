@@ -80,6 +80,7 @@ BEAT = [f"{name}.py" for name in ("config/beat", "config/schedule", "config/sett
 BEAT += [f"tests/test_{name}.py" for name in ("beat", "schedule")]
 REDIS = ["config/settings/redis.py", "dev/valkey.py", "tests/test_redis.py"]
 RABBITMQ = ["dev/rabbitmq.py", "tests/test_rabbitmq.py", "workers/rabbitmq.py"]
+DEDICATED = ["config/routers.py", "config/settings/routers.py", "tests/test_routers.py"]
 DEFAULT = set(BakedProject(GOLDEN / "default").files)
 EXAMPLE = {name for name in DEFAULT if name.startswith(("orders/", "tests/orders/"))}
 EXAMPLE |= {"config/settings/orders.py"}
@@ -91,6 +92,7 @@ def expected_files(given: dict[str, str]) -> set[str]:
     redis = "redis" in (given["broker"], given["result_backend"])
     return COMMON.union(
         EXAMPLE if given["example_app"] == "true" else [],
+        DEDICATED if given["dedicated_task_database"] == "true" else [],
         BEAT if given["beat_scheduler"] != "none" else [],
         REDIS if redis else [],
         ["tests/test_visibility_timeout.py"] if given["broker"] == "redis" else RABBITMQ,

@@ -9,7 +9,7 @@ import pytest
 from tests.baked import OPTIONS, SOURCES, TEMPLATE, command_line
 
 README = (TEMPLATE / "README.md").read_text()
-DOCUMENTS = [TEMPLATE / "README.md", *sorted((TEMPLATE / "docs").glob("*.md"))]
+DOCUMENTS = [TEMPLATE / "README.md", *sorted((TEMPLATE / "docs").rglob("*.md"))]
 # Every test, the template's and the rendered project's.
 TESTS = {
     node.name

@@ -55,6 +55,18 @@ REFUSALS: list[tuple[dict[str, str], str]] = [
         "db_connection pgbouncer: sqlite cannot do that; choose one of: persistent, per_task, or postgresql.",
     ),
     (
+        {"db_connection": "pool", "database": "mysql"},
+        "db_connection pool: mysql cannot do that; choose one of: persistent, per_task, or postgresql.",
+    ),
+    (
+        {"db_connection": "pgbouncer", "database": "mysql"},
+        "db_connection pgbouncer: mysql cannot do that; choose one of: persistent, per_task, or postgresql.",
+    ),
+    (
+        {"dedicated_task_database": "true", "example_app": "false"},
+        "dedicated_task_database true: nothing would be stored there; choose result_backend=database or example_app=true, or leave it out.",
+    ),
+    (
         {"result_backend": "memcached"},
         "memcached: unknown result backend; choose one of: redis, database, none.",
     ),

@@ -216,6 +216,7 @@ def test_django_6_passes_its_own_lint_and_tests(tmp_path: Path, newer_python: Pa
     [
         {},
         {"broker": "rabbitmq", "database": "sqlite"},
+        {"dedicated_task_database": "true", "result_backend": "database"},
         {"queues": "default io", "task_routes": "orders.tasks.call_*=io accounts.*=io"},
     ],
     ids=lambda answers: " ".join(answers.values()),

@@ -149,7 +149,8 @@ def test_a_container_stands_behind_every_url_of_the_test_job(projects: list[Bake
         example = (project.path / ".env.example").read_text()
         for name in job["env"]:
             assert f"#{name.removeprefix('TEST_')}=" in example
-        assert ("postgresql" in job["services"]) == (answers["database"] == "postgresql")
+        for database in ("postgresql", "mysql"):
+            assert (database in job["services"]) == (answers["database"] == database)
 
 
 def test_the_answered_python_is_used(projects: list[BakedProject]) -> None:

@@ -1,13 +1,19 @@
-"""SQLite: a file, and no server."""
+"""SQLite: files, and no server."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-VARIABLES = ("DATABASE_URL",)
+# The name of the file for each variable.
+FILES = {
+    # % for alias, variable in topology(cookiecutter).databases.items()
+    "{{variable}}": "{{ {'default': 'db'}.get(alias, alias) }}.sqlite3",
+    # % endfor
+}
+VARIABLES = tuple(FILES)
 
 
 @contextmanager
 def running(folder: Path, hold: tuple[int, ...]) -> Iterator[dict[str, str]]:
-    """Yield the variable of a file in a folder."""
-    yield {"DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}"}
+    """Yield the variables of files in a folder."""
+    yield {variable: f"sqlite:///{folder / name}" for variable, name in FILES.items()}

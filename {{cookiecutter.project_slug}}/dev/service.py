@@ -21,6 +21,13 @@ from workers import supervise
 from workers.supervise import Program
 from workers.worker import Worker
 
+# The aliases of the databases that are migrated, one by one.
+DATABASES = [
+    # % for alias in topology(cookiecutter).databases
+    "{{alias}}",
+    # % endfor
+]
+
 
 def main() -> int:
     """Run until Ctrl-C or TERM, and return an exit status."""
@@ -66,11 +73,14 @@ def serve(urls: Mapping[str, str], port: int, workers: Sequence[Worker]) -> int:
     programs.append(Program("beat", beat, "front"))
     # % endif
     environment = servers.environment(offers)
-    # In a session of its own, Ctrl-C ends it without a word.
     migrate = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
-    migrated = subprocess.run(migrate, env=environment, check=False, start_new_session=True)
-    if migrated.returncode:
-        return migrated.returncode
+    for alias in DATABASES:
+        # In a session of its own, Ctrl-C ends it without a word.
+        migrated = subprocess.run(
+            [*migrate, f"--database={alias}"], env=environment, check=False, start_new_session=True
+        )
+        if migrated.returncode:
+            return migrated.returncode
 
     for name in offers:
         origin = "named" if name in servers.named() else "embedded"

@@ -22,7 +22,7 @@ from orders.gateway_stand_in import PaymentService
 from orders.models import Invoice, Job, Order
 from orders.services import Performer
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(databases="__all__")
 
 SOMEBODY = Performer(task="a task", task_id="1", worker="a worker", queue="a queue")
 GOOD = {"email": "a@example.com", "amount": "12.50"}
@@ -197,6 +197,17 @@ def test_each_step_counts_once(gateway_url: PaymentService) -> None:
     assert message.extra_headers["Message-ID"] == f"<{order.id}@orders>"
 
 
+def test_a_step_whose_commit_failed_is_done_again(gateway_url: PaymentService) -> None:
+    order = placed()
+    services.charge(str(order.id), SOMEBODY)
+    # Its job stays, where jobs are in a database of their own.
+    Order.objects.update(state=Order.State.PLACED)
+    services.charge(str(order.id), SOMEBODY)
+    order.refresh_from_db()
+    assert order.state == "charged"
+    assert Job.objects.count() == 1
+
+
 def test_a_finished_order_does_not_fail_later() -> None:
     order = placed()
     Order.objects.update(state=Order.State.COMPLETED)
@@ -229,7 +240,7 @@ class ImpatientMail(BaseEmailBackend):
         connection.close()
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, databases="__all__")
 def test_two_runs_at_once_send_one_receipt(gateway_url: PaymentService, settings: Settings) -> None:
     settings.EMAIL_BACKEND = f"{__name__}.ImpatientMail"
     order_id = str(placed().id)

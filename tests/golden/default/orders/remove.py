@@ -19,6 +19,7 @@ SETTINGS = "config/settings/orders.py"
 TEXTS = {
     ".env.example": r"# The payment service.*\n(#PAYMENT.*\n)+\n",
     "README.md": r"\| `orders/`.*\n|^## The example\n(.*\n)+?(?=## |\Z)",
+    "config/routers.py": r' +"orders\.job",\n',
     "config/queues.py": r' +"orders\.tasks\..*\n',
     "config/settings/__init__.py": r".*config\.settings\.orders.*\n",
     "config/settings/base.py": r' +"orders[."].*\n',
@@ -27,9 +28,19 @@ TEXTS = {
     "pyproject.toml": r' +"(httpx|DJ001|(\S+/)?orders[./]).*\n',
 }
 
+# A project of these answers cannot be rendered, and so could not be updated.
+NO_USE = (
+    "Nothing was removed: without the orders nothing would be stored in the database of the tasks. "
+    "First go over to one database (dedicated_task_database=false), or keep results in the second "
+    "one (result_backend=database)."
+)
+
 
 def main() -> None:
-    """Remove it."""
+    """Remove it. Raises SystemExit where the database of the tasks would have no use any more."""
+    routers = ROOT / "config/routers.py"
+    if routers.exists() and re.search(r'= \{\n +"orders\.job",\n\}', routers.read_text()):
+        raise SystemExit(NO_USE)
     for name, text in TEXTS.items():
         file = ROOT / name
         if file.exists():

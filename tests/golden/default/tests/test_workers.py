@@ -11,7 +11,7 @@ from accounts.tasks import remove_expired_sessions
 from config.queues import WORKERS
 from tests.conftest import wait_until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 
 def test_the_workers_are_the_declared_ones(workers: dict[str, Any]) -> None:

@@ -21,6 +21,11 @@ from workers import supervise
 from workers.supervise import Program
 from workers.worker import Worker
 
+# The aliases of the databases that are migrated, one by one.
+DATABASES = [
+    "default",
+]
+
 
 def main() -> int:
     """Run until Ctrl-C or TERM, and return an exit status."""
@@ -62,11 +67,14 @@ def serve(urls: Mapping[str, str], port: int, workers: Sequence[Worker]) -> int:
     beat = ["env", "WORKER_NAME=beat", sys.executable, "-m", "celery", "-A", "config", "beat"]
     programs.append(Program("beat", beat, "front"))
     environment = servers.environment(offers)
-    # In a session of its own, Ctrl-C ends it without a word.
     migrate = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
-    migrated = subprocess.run(migrate, env=environment, check=False, start_new_session=True)
-    if migrated.returncode:
-        return migrated.returncode
+    for alias in DATABASES:
+        # In a session of its own, Ctrl-C ends it without a word.
+        migrated = subprocess.run(
+            [*migrate, f"--database={alias}"], env=environment, check=False, start_new_session=True
+        )
+        if migrated.returncode:
+            return migrated.returncode
 
     for name in offers:
         origin = "named" if name in servers.named() else "embedded"

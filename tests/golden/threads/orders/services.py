@@ -113,5 +113,6 @@ def _advance(order_id: str, old: State, new: State, by: Performer, **changes: st
     with transaction.atomic():
         moved = Order.objects.filter(pk=order_id, state=old).update(state=new, **changes)
         if moved:
-            Job.objects.create(order_id=order_id, state=new, **asdict(by))
+            # Where jobs are in a database of their own, one is left of a run that failed to commit.
+            Job.objects.get_or_create(order_id=order_id, state=new, defaults=asdict(by))
     return bool(moved)

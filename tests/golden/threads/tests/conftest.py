@@ -9,11 +9,15 @@ from typing import Any
 
 import dj_database_url
 import pytest
-from django.db import connection
+from django.db import connections
 
 from config.celery import app
 from config.queues import WORKERS
 
+# Each variable that names a database, with its alias.
+DATABASES = {
+    "DATABASE_URL": "default",
+}
 START = 60  # seconds that the workers may take
 
 
@@ -35,13 +39,15 @@ def worker_environment() -> dict[str, str]:
 @pytest.fixture(scope="module")
 def environment(django_db_setup: None, worker_environment: dict[str, str]) -> dict[str, str]:
     """The environment of processes that share the tests' servers."""
-    address, mark, options = os.environ["DATABASE_URL"].partition("?")
+    databases = {variable: database_url(variable) for variable in DATABASES}
+    return {**os.environ, **databases, **worker_environment}
+
+
+def database_url(variable: str) -> str:
+    """Return the URL of the tests' own database, on the server that a variable names."""
+    address, mark, options = os.environ[variable].partition("?")
     server = address.removesuffix(dj_database_url.parse(address)["NAME"])
-    return {
-        **os.environ,
-        "DATABASE_URL": f"{server}{connection.settings_dict['NAME']}{mark}{options}",
-        **worker_environment,
-    }
+    return f"{server}{connections[DATABASES[variable]].settings_dict['NAME']}{mark}{options}"
 
 
 @pytest.fixture(scope="module")

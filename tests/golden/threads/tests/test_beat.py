@@ -12,7 +12,7 @@ from config.celery import app
 from tests.conftest import START, wait_until
 from tests.test_schedule import ENTRY, NAME, beat, take
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 
 def add(name: str) -> PeriodicTask:

@@ -14,7 +14,7 @@ from orders.gateway_stand_in import PaymentService
 from tests.conftest import wait_until
 from tests.orders.conftest import FINISH
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 ORDER = {"email": "a@example.com", "amount": "12.50"}
 STEPS = ["process_order", "call_gateway", "render_invoice", "send_receipt"]
