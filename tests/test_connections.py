@@ -165,6 +165,28 @@ def test_greenlets_share_a_bounded_pool(project: Probed, database: PostgreSQL) -
     assert database.open == 0
 
 
+@each("persistent", GREENLETS)
+def test_a_query_of_one_greenlet_does_not_hold_up_the_others(project: Probed) -> None:
+    with project.working() as worker:
+        project.send("wait_in_database", "waited", times=10)
+        project.wait_for(lambda: project.ledger.llen("waited") == 10, worker)
+    # When the first one's query was over, the others had begun as well.
+    assert int(project.notes("waited")[0]) == 10
+
+
+def test_a_query_to_mysql_does_not_hold_up_other_greenlets(
+    tmp_path: Path, environment: Any, mariadb: str, redis_url: str
+) -> None:
+    queues = "jobs:gevent:20"
+    project = probed(
+        tmp_path, environment("5.2"), mariadb, redis_url, database="mysql", queues=queues
+    )
+    with project.working() as worker:
+        project.send("wait_in_database", "waited", times=10)
+        project.wait_for(lambda: project.ledger.llen("waited") == 10, worker)
+    assert int(project.notes("waited")[0]) == 10
+
+
 @each("persistent", ["gevent"])
 def test_a_greenlet_that_dies_gives_its_connection_back(
     project: Probed, database: PostgreSQL

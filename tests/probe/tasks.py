@@ -42,6 +42,16 @@ def note(name: str) -> None:
 
 
 @shared_task(ignore_result=True)
+def wait_in_database(name: str) -> None:
+    """Have the database itself wait for a second."""
+    statement = {"postgresql": "SELECT pg_sleep(1)", "mysql": "SELECT sleep(1)"}
+    _ledger.rpush(f"{name} began", os.getpid())
+    with connection.cursor() as cursor:
+        cursor.execute(statement[connection.vendor])
+    _ledger.rpush(name, _ledger.llen(f"{name} began"))
+
+
+@shared_task(ignore_result=True)
 def leave_transaction_open(name: str) -> None:
     """Begin a transaction, and never end it."""
     transaction.atomic().__enter__()

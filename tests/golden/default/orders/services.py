@@ -10,6 +10,7 @@ from django.db import transaction
 
 from orders import gateway
 from orders.models import Invoice, Job, Order
+from workers.connections import give_back
 
 State = Order.State
 
@@ -59,6 +60,8 @@ def charge(order_id: str, by: Performer) -> None:
     order = Order.objects.get(pk=order_id)
     if order.state != State.PLACED:
         return
+    # The payment service may take its time; others of this process can use the connection meanwhile.
+    give_back()
     try:
         # The order's id is the key: a second call with it is not a second charge.
         charge_id = gateway.charge(order.amount, idempotency_key=str(order.id))
