@@ -4,7 +4,7 @@ import gc
 from contextlib import suppress
 from typing import Any
 
-from billiard.util import get_pdeathsig
+from billiard import util
 
 from workers import connections
 
@@ -16,7 +16,7 @@ def before_fork(**kwargs: Any) -> None:
         return
     with suppress(OSError):
         # Loads a parser of C, with 14 MB of tables, by which each child asks to end with its parent.
-        get_pdeathsig()
+        util.get_pdeathsig()  # type: ignore[attr-defined]  # celery-types lacks it
     gc.collect()
     # A collection in a child would write into every object, and so copy its page.
     gc.freeze()
