@@ -58,7 +58,9 @@ def test_the_refusal_is_shown_as_it_is(tmp_path: Path) -> None:
     assert sample in command_line("--no-input", *answers, folder=tmp_path).stdout
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+@pytest.mark.parametrize(
+    "document", DOCUMENTS, ids=lambda document: document.relative_to(TEMPLATE).as_posix()
+)
 def test_every_command_file_and_test_it_names_exists(document: Path) -> None:
     text = document.read_text()
     makefile = (TEMPLATE / "Makefile").read_text() + (SOURCES / "Makefile").read_text()
