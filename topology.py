@@ -131,6 +131,15 @@ class Topology:
         }
 
     @property
+    def connection_variables(self) -> dict[str, int]:
+        """Each variable that sizes connections to the database, with its default."""
+        strategy = self.answers["db_connection"]
+        pooled = "pool" in self.answers["_databases"][self.answers["database"]]["strategies"]
+        age = {"DATABASE_MAX_AGE": 600} if strategy == "persistent" else {}
+        size = {"DATABASE_POOL_SIZE": LARGEST_POOL} if strategy in ("persistent", "pool") else {}
+        return {**age, **(size if pooled else {})}
+
+    @property
     def server_variables(self) -> dict[str, str]:
         """Each variable that names a server, with an example."""
         answers = self.answers

@@ -197,7 +197,7 @@ def test_a_greenlet_that_dies_gives_its_connection_back(
         project.send("hang", "hung", times=6)
         sessions(project, "spawned", 6, worker)
         project.wait_for(lambda: project.output().count("Hard time limit") == 6, worker)
-        assert len(project.notes("hung")) == 3  # the others waited for their turn
+        assert len(project.notes("hung")) <= 3  # the others waited for their turn
         project.send("note", "after", times=10)
         assert len(sessions(project, "after", 10, worker)) == 10
         assert database.open <= 3
@@ -210,9 +210,10 @@ def test_an_asyncio_loop_under_greenlets_is_explained(project: Probed) -> None:
         project.send("run_a_loop", "loop")
         project.wait_for(lambda: project.ledger.llen("loop"), worker)
         project.send("note", "beside", times=3)
-        project.wait_for(
-            lambda: "Route the task that calls asyncio.run()" in project.output(), worker
-        )
+        explained = "Route the task that calls asyncio.run()"
+        project.wait_for(lambda: explained in project.output(), worker)
+        project.ledger.set("enough", 1)
+        project.wait_for(lambda: re.search(r"run_a_loop\S+ succeeded", project.output()), worker)
         project.send("note", "later", times=10)
         assert len(sessions(project, "later", 10, worker)) == 10
 

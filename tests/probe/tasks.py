@@ -96,8 +96,12 @@ def hang(name: str) -> None:
 
 @shared_task(ignore_result=True)
 def run_a_loop(name: str) -> None:
-    """Run an asyncio loop for a second."""
+    """Run an asyncio loop until somebody has seen enough."""
     import asyncio
 
+    async def wait() -> None:
+        while not _ledger.exists("enough"):
+            await asyncio.sleep(0.1)
+
     _ledger.rpush(name, "started")
-    asyncio.run(asyncio.sleep(1))
+    asyncio.run(wait())
