@@ -87,8 +87,8 @@ def test_the_meaning_of_the_answers_is_shown(tmp_path: Path) -> None:
         "--no-input", "queues=jobs calls:gevent:2-8", "task_routes=a.call_*=calls", folder=tmp_path
     )
     rows = [line.split() for line in result.stdout.splitlines()]
-    assert ["jobs", "jobs", "prefork", "4", "1", "everything", "else"] in rows
-    assert ["calls", "calls", "gevent", "2-8", "1", "a.call_*"] in rows
+    assert ["jobs", "jobs", "prefork", "4", "1", "4", "persistent", "everything", "else"] in rows
+    assert ["calls", "calls", "gevent", "2-8", "1", "pool", "of", "8", "a.call_*"] in rows
 
 
 def test_a_misspelt_option_shows_in_what_was_chosen(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ NEXT_VERSION = {
     "topology.py": {
         '"answers": self._public}': '"answers": self._public, "slots": [w.most for w in self.workers]}',
     },
-    f"{RENDERED}/workers/worker.py": {
+    f"{RENDERED}/workers/pools.py": {
         '"threads": Pool(concurrency=20': '"threads": Pool(concurrency=30',
     },
     f"{RENDERED}/config/settings/tasks.py": {
@@ -160,7 +160,7 @@ def test_an_update_keeps_what_the_team_changed_and_uses_the_new_logic(template: 
         "M  .cookiecutter.json",
         " M .cruft.json",
         "M  config/settings/tasks.py",
-        "M  workers/worker.py",
+        "M  workers/pools.py",
     ]
     done(documented("cruft check", template), project.path)
     commit(project.path)
@@ -171,7 +171,7 @@ def test_an_update_keeps_what_the_team_changed_and_uses_the_new_logic(template: 
     assert isinstance(answers, dict)
     assert (answers["python_version"], answers["pigeons"]) == ("3.13", "false")
     theirs = tracked(project)
-    changed = {"config/settings/tasks.py", ".cookiecutter.json", "workers/worker.py"}
+    changed = {"config/settings/tasks.py", ".cookiecutter.json", "workers/pools.py"}
     assert {name for name in ours | theirs if ours.get(name) != theirs.get(name)} == changed
     settings = theirs["config/settings/tasks.py"].decode()
     assert "LONGEST_COUNTDOWN = 10 *" in settings
