@@ -21,6 +21,8 @@ from tests.baked import BakedProject, bake
 from tests.pgbouncer import PgBouncer
 
 PROBE = Path(__file__).parent / "probe"
+# Not the server's own, such as autovacuum.
+SESSIONS = "FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend'"
 LEDGER = 9  # the number of the Redis database that tasks write down their starts in
 
 
@@ -61,12 +63,11 @@ class PostgreSQL:
     @property
     def open(self) -> int:
         """How many sessions there are."""
-        return self.ask("SELECT count(*) FROM pg_stat_activity WHERE datname = %s")
+        return self.ask(f"SELECT count(*) {SESSIONS}")
 
     def terminate(self) -> int:
         """Terminate every session; return how many there were."""
-        sessions = "SELECT pid FROM pg_stat_activity WHERE datname = %s"
-        return self.ask(f"SELECT count(pg_terminate_backend(pid)) FROM ({sessions}) AS sessions")
+        return self.ask(f"SELECT count(pg_terminate_backend(pid)) {SESSIONS}")
 
 
 @contextmanager
@@ -214,11 +215,11 @@ class Probed:
         assert "Traceback" not in result.stdout
         return result.stdout
 
-    def send(self, task: str, *arguments: object, times: int = 1) -> None:
-        """Send a task so many times, as another service would."""
+    def send(self, task: str, *arguments: object, times: int = 1, **options: Any) -> None:
+        """Send a task so many times, as another service would. Options: of Celery's send_task."""
         with Celery(broker=self.environment["CELERY_BROKER_URL"], set_as_current=False) as sender:
             for _ in range(times):
-                sender.send_task(f"probe.tasks.{task}", arguments, queue="jobs")
+                sender.send_task(f"probe.tasks.{task}", arguments, queue="jobs", **options)
 
     def touch(self, times: int, pause: float = 0) -> None:
         """Send so many tasks that ask the database twice, each with a number of its own."""
