@@ -234,6 +234,32 @@ def test_no_acknowledgement_is_lost_under_many_greenlets(project: Probed) -> Non
     assert "Couldn't ack" not in project.output()
 
 
+@each("persistent", ["gevent"])
+def test_a_slot_that_becomes_free_takes_the_next_task(project: Probed) -> None:
+    project.declare("concurrency=20", "concurrency=2")
+    with project.working() as worker:
+        project.send("sleep", "slept", times=100)
+        # 50 turns of 50 ms. A worker that sleeps while every slot is taken needs two minutes.
+        project.wait_for(lambda: project.ledger.llen("slept") == 100, worker, seconds=30)
+
+
+@each("persistent", [*KEPT, *GREENLETS])
+def test_clients_of_the_cache_and_of_results_stay_open(
+    project: Probed, request: pytest.FixtureRequest
+) -> None:
+    _, pool = request.node.callspec.params["project"]
+    server = Redis.from_url(project.environment["CELERY_RESULT_BACKEND"])
+    with project.working() as worker:
+        project.send("use_clients", "warm", times=40)
+        sessions(project, "warm", 40, worker)
+        before = server.info("stats")["total_connections_received"]
+        project.send("use_clients", "used", times=200)
+        used = sessions(project, "used", 200, worker)
+        # Each slot may use each of broker, results and cache at the same moment.
+        assert len(set(used)) <= SIZES[pool]
+        assert server.info("stats")["total_connections_received"] - before < 100
+
+
 def test_a_kept_connection_to_mysql_survives_a_kill(
     tmp_path: Path, environment: Any, mariadb: str, redis_url: str
 ) -> None:

@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from celery import shared_task
+from django.core.cache import cache
 from django.db import connection, transaction
 from redis import Redis
 
@@ -39,6 +40,22 @@ def touch(number: int, pause: float = 0) -> None:
 def note(name: str) -> None:
     """Write down the session, and the process."""
     _ledger.rpush(name, f"{os.getpid()} {session()}")
+
+
+@shared_task
+def use_clients(name: str) -> str:
+    """Use the cache, leave a result, and write down the connection to the cache."""
+    cache.set("used", 1)
+    client: Any = cache._cache.get_client()
+    _ledger.rpush(name, f"{os.getpid()} {client.client_id()}")
+    return name
+
+
+@shared_task(ignore_result=True)
+def sleep(name: str) -> None:
+    """Wait for a moment, without the database."""
+    time.sleep(0.05)
+    _ledger.rpush(name, f"{os.getpid()} 0")
 
 
 @shared_task(ignore_result=True)

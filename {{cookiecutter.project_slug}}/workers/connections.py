@@ -66,7 +66,8 @@ def outlive_greenlets(connection: Any) -> None:
     A time limit, or a kill, raises what is no Exception, and psycopg looks for nothing else: it
     would hand the next connection to a greenlet that is no more, and never have it back.
     """
-    sys.modules[type(connection.pool).__module__].CLIENT_EXCEPTIONS = BaseException
+    module: Any = sys.modules[type(connection.pool).__module__]
+    module.CLIENT_EXCEPTIONS = BaseException
 
 
 def largest_pool() -> int:

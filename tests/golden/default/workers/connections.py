@@ -16,6 +16,7 @@ from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from workers.budget import CLOSED, POOLED, held, pool_size
+from workers.pools import offers
 from workers.worker import Worker
 
 logger = get_logger(__name__)
@@ -55,6 +56,18 @@ def configure(pool: str, most: int) -> None:
                 "timeout": settings.CELERY_TASK_TIME_LIMIT,
             }
         del connections[connection.alias]
+        if how == POOLED and offers(pool).greenlets:
+            outlive_greenlets(connections[connection.alias])
+
+
+def outlive_greenlets(connection: Any) -> None:
+    """Have the pool notice each greenlet that ends while it waits for a connection.
+
+    A time limit, or a kill, raises what is no Exception, and psycopg looks for nothing else: it
+    would hand the next connection to a greenlet that is no more, and never have it back.
+    """
+    module: Any = sys.modules[type(connection.pool).__module__]
+    module.CLIENT_EXCEPTIONS = BaseException
 
 
 def largest_pool() -> int:

@@ -7,11 +7,13 @@ By itself Celery closes every connection before and after each task, whatever th
 # mypy: disable-error-code="attr-defined, func-returns-value, has-type, misc, return-value"
 
 import os
+from types import SimpleNamespace
 from typing import Any
 
 from celery import Celery, concurrency, signals
 from celery.fixups.django import DjangoFixup, DjangoWorkerFixup
 from celery.utils.log import get_logger
+from django.core.cache import caches
 from django.core.checks import run_checks
 from django.db.backends.signals import connection_created
 
@@ -68,6 +70,9 @@ class WorkerFixup(DjangoWorkerFixup):
         # Outside of tasks, the main process writes down what became of one that was revoked.
         signals.task_revoked.connect(connections.close_all)
         if offers(name).greenlets:
+            # Else each greenlet, and so each task, would make clients of its own, and connect.
+            self.app.conf.result_backend_thread_safe = True
+            caches._connections = SimpleNamespace()
             connection_created.connect(connections.release_with_greenlet)
             signals.task_failure.connect(connections.explain)
         if offers(name).forks:

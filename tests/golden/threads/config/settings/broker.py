@@ -33,3 +33,5 @@ CELERY_BROKER_USE_SSL = (
 
 # Declared in config/queues.py, nowhere else.
 CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in QUEUES]
+# Has workers on greenlets ask for the next task at once.
+CELERY_IMPORTS = ["workers.redis"]
