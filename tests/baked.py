@@ -1,13 +1,17 @@
 """A rendered project, and what a person could do with it."""
 
 import ast
+import hashlib
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
+import tomllib
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +29,11 @@ TEMPLATE = Path(__file__).resolve().parents[1]
 PATIENCE = 60  # seconds that an answer may take on a busy machine
 SOURCES = TEMPLATE / "{{cookiecutter.project_slug}}"
 OPTIONS = json.loads((TEMPLATE / "cookiecutter.json").read_text())
+
+# Made by the first process of a test run, and known to the others.
+if "LENT_ENVIRONMENTS" not in os.environ:
+    _folder = tempfile.TemporaryDirectory(prefix="environments-")
+    os.environ["LENT_ENVIRONMENTS"] = _folder.name
 
 
 def bake(folder: Path, **answers: str) -> "BakedProject":
@@ -126,7 +135,8 @@ class BakedProject:
 
     def environment(self, **changes: str) -> dict[str, str]:
         """Return an environment that names no server and has the project's programs in front."""
-        ours = (*NAMES, "PYTEST_")
+        # Bytecode, or each of its processes would compile Django and Celery anew.
+        ours = (*NAMES, "PYTEST_", "PYTHONDONTWRITEBYTECODE")
         outer = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         return {
             **outer,
@@ -138,6 +148,7 @@ class BakedProject:
 
     def run(self, *command: str, **changes: str) -> str:
         """Run a command that must succeed, and return what it printed."""
+        self.furnish(*command)
         result = subprocess.run(
             command,
             cwd=self.path,
@@ -148,11 +159,13 @@ class BakedProject:
             check=False,
         )
         assert result.returncode == 0, f"{command} failed:\n{result.stdout}"
+        self.lend(*command)
         return result.stdout
 
     @contextmanager
     def running(self, **changes: str) -> Iterator["RunningProject"]:
         """Keep `make run` up."""
+        self.furnish("make", "run")
         port = port_for.select_random()
         log = self.path / "run.log"
         with log.open("wb") as output:
@@ -171,6 +184,39 @@ class BakedProject:
         finally:
             service.interrupt()
             process.wait(timeout=120)
+            self.lend("make", "run")
+
+    def furnish(self, *command: str) -> None:
+        """Before a command of make's: take the environment of a project that requires the same.
+
+        `make setup` finds it as it was left, bytecode included, and has little to do.
+        """
+        own = self.path / ".venv"
+        lacks = command[0] == "make" and command[1] != "setup" and not own.exists()
+        if lacks and self.lent.exists():
+            subprocess.run(["cp", "-al", self.lent, own], check=True)
+
+    def lend(self, *command: str) -> None:
+        """After a command of make's: let the other tests of this run have the environment."""
+        own = self.path / ".venv"
+        if command[0] == "make" and own.is_dir() and not own.is_symlink():
+            copy = self.lent.with_name(uuid.uuid4().hex)
+            if not self.lent.exists():
+                subprocess.run(["cp", "-al", own, copy], check=True)
+                # Another process may have been as quick.
+                with suppress(OSError):
+                    copy.rename(self.lent)
+
+    @property
+    def lent(self) -> Path:
+        """Where the environment of a project that requires the same is kept."""
+        project = tomllib.loads((self.path / "pyproject.toml").read_text())
+        required = [project["project"]["requires-python"], project["project"]["dependencies"]]
+        required.append(project["dependency-groups"])
+        return (
+            Path(os.environ["LENT_ENVIRONMENTS"])
+            / hashlib.sha256(json.dumps(required).encode()).hexdigest()
+        )
 
 
 @dataclass(frozen=True)

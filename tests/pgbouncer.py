@@ -42,8 +42,11 @@ def pgbouncer_program() -> Path | None:
 
 
 @contextmanager
-def real_pgbouncer(program: Path, database: str) -> Iterator[PgBouncer]:
-    """Run PgBouncer in front of the PostgreSQL that a URL names."""
+def real_pgbouncer(program: Path, database: str, *, tells: bool = True) -> Iterator[PgBouncer]:
+    """Run PgBouncer in front of the PostgreSQL that a URL names.
+
+    tells: whether the user may ask it for its figures.
+    """
     port, server = port_for.select_random(), urlsplit(database)
     user, password = server.username or "", unquote(server.password or "")
     become = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
@@ -60,7 +63,7 @@ unix_socket_dir =
 logfile = {folder}/log
 auth_type = scram-sha-256
 auth_file = {folder}/users.txt
-stats_users = {user}
+stats_users = {user if tells else "nobody"}
 pool_mode = transaction
 max_client_conn = {MAX_CLIENTS}
 default_pool_size = {SERVER_CONNECTIONS}

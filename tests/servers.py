@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -52,6 +52,15 @@ def real_redis(program: Path, folder: Path, *options: str) -> Iterator[str]:
 @contextmanager
 def real_postgresql(programs: Path, *options: str) -> Iterator[str]:
     """Run PostgreSQL with SCRAM; yield the URL of an empty database."""
+    with restartable_postgresql(programs, *options) as (url, _):
+        yield url
+
+
+@contextmanager
+def restartable_postgresql(
+    programs: Path, *options: str
+) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Run PostgreSQL as `real_postgresql` does; yield what restarts it as well."""
     port = port_for.select_random()
     # PostgreSQL refuses to run as root, and cannot enter the folders that pytest makes for root.
     become = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
@@ -66,13 +75,25 @@ def real_postgresql(programs: Path, *options: str) -> Iterator[str]:
         subprocess.run([*become, *initdb.split()], check=True, capture_output=True, cwd="/")
         server = f"{programs}/postgres -D {folder}/data -k {folder} -p {port}"
         command = [*become, *server.split(), *options]
-        with TCPExecutor(
+        executor = TCPExecutor(
             command, "127.0.0.1", port, timeout=30, stop_signal=signal.SIGINT, cwd="/"
-        ):
-            # It listens before it lets anybody in.
-            ready = [f"{programs}/pg_isready", "--quiet", "--host=127.0.0.1", f"--port={port}"]
+        )
+        # It listens before it lets anybody in.
+        ready = [f"{programs}/pg_isready", "--quiet", "--host=127.0.0.1", f"--port={port}"]
+
+        def start() -> None:
+            executor.start()
             wait_until(lambda: subprocess.run(ready, check=False).returncode == 0, 30)
-            yield f"postgresql://shop:{PASSWORD}@127.0.0.1:{port}/postgres"
+
+        def restart() -> None:
+            executor.stop()
+            start()
+
+        start()
+        try:
+            yield f"postgresql://shop:{PASSWORD}@127.0.0.1:{port}/postgres", restart
+        finally:
+            executor.stop()
 
 
 @contextmanager

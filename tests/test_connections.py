@@ -11,6 +11,7 @@ from redis import Redis
 
 from tests.probed import PostgreSQL, Probed, postgresql, probed
 from tests.probed import mariadb as watched_mariadb
+from tests.servers import restartable_postgresql
 
 SIZES = {"prefork": 2, "gevent": 20, "threads": 4, "eventlet": 20, "solo": 1}
 KEPT = ["prefork", "threads", "solo"]
@@ -95,6 +96,43 @@ def test_a_kept_connection_survives_what_happens_to_it(
     assert log.count("The task left a transaction open") == 10
     assert "Signal handler" not in log
     assert database.open == 0
+
+
+@pytest.mark.parametrize(
+    ("strategy", "pool"), [("persistent", "prefork"), ("pool", "prefork"), ("persistent", "gevent")]
+)
+def test_a_restart_of_the_server_fails_no_later_task(
+    tmp_path: Path, environment: Any, postgresql: Path, redis_url: str, strategy: str, pool: str
+) -> None:
+    with restartable_postgresql(postgresql) as (url, restart):
+        project = probed(
+            tmp_path,
+            environment("5.2"),
+            url,
+            redis_url,
+            db_connection=strategy,
+            queues=f"jobs:{pool}:{SIZES[pool]}",
+        )
+        with project.working() as worker:
+            project.send("note", "before", times=20)
+            sessions(project, "before", 20, worker)
+            restart()
+            project.send("note", "after", times=20)
+            sessions(project, "after", 20, worker)
+    assert " ERROR " not in project.output()
+
+
+@each("persistent", ["solo"])
+def test_a_connection_that_is_too_old_is_replaced(project: Probed, database: PostgreSQL) -> None:
+    project.environment["DATABASE_MAX_AGE"] = "1"
+    with project.working() as worker:
+
+        def another() -> bool:
+            project.send("note", "session")
+            return len(set(project.notes("session"))) > 1
+
+        project.wait_for(another, worker)
+        assert database.open == 1
 
 
 @each("persistent", ["prefork"])

@@ -175,3 +175,9 @@ def test_a_budget_over_what_the_server_allows_is_refused(
         behind.declare("concurrency=3)", "concurrency=300)")
         refusal = behind.refused("python", "manage.py", "check", "--database", "default")
         assert f"server allows {MAX_CLIENTS}" in refusal
+
+        with real_pgbouncer(pgbouncer, postgresql_url, tells=False) as silent:
+            behind.environment["DATABASE_URL"] = silent.url
+            warning = behind.run("python", "manage.py", "check", "--database", "default")
+        assert "(workers.W001) PgBouncer does not say how many connections" in warning
+        assert "Name this user in `stats_users`" in warning
