@@ -1,9 +1,21 @@
 """Sends what monitors see of tasks in batches."""
 
+# celery-types has these classes as they once were.
+# mypy: disable-error-code="attr-defined, override, union-attr"
+
+import atexit
+import os
+from functools import cached_property
+from threading import Lock, Timer
 from typing import Any
 
 from celery import bootsteps
+from celery.app import amqp
+from celery.events import EventDispatcher
+from celery.utils.log import get_logger
 from kombu.common import ignore_errors
+
+logger = get_logger(__name__)
 
 # How late a monitor may see what happened. Seconds.
 DELAY = 0.5
@@ -36,3 +48,51 @@ class BatchEvents(bootsteps.StartStopStep):
             self.timer = None
         if parent.event_dispatcher:
             ignore_errors(parent, parent.event_dispatcher.flush)
+
+
+class AMQP(amqp.AMQP):
+    """How tasks are sent."""
+
+    @cached_property
+    def _event_dispatcher(self) -> "SentEvents":
+        return SentEvents(app=self.app, enabled=False)
+
+
+class SentEvents(EventDispatcher):
+    """Publishes that tasks were sent, a moment later and aside.
+
+    Whoever sends a task waits for its broker, but not for monitors as well. And where an event cannot
+    be published, its task was sent all the same.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.waiting: list[dict[str, Any]] = []
+        os.register_at_fork(after_in_child=self.begin_anew)
+        atexit.register(self.publish_waiting)
+
+    def begin_anew(self) -> None:
+        """Leave what is waiting to the parent of this process."""
+        self.mutex, self.waiting = Lock(), []
+
+    def publish(self, name: str, fields: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        """Keep an event for the next batch."""
+        with self.mutex:
+            self.waiting.append(self._prepare_event(name, fields))
+            first = len(self.waiting) == 1
+        if first:
+            later = Timer(DELAY, self.publish_waiting)
+            later.daemon = True
+            later.start()
+
+    def publish_waiting(self) -> None:
+        """Publish what has come together, or give it up."""
+        with self.mutex:
+            batch, self.waiting = self.waiting, []
+        if not batch:
+            return
+        try:
+            with self.app.producer_pool.acquire(block=True) as producer:
+                self._publish(batch, producer, "task.multi")
+        except Exception as error:
+            logger.warning("%d events for monitors are lost: %s", len(batch), error)

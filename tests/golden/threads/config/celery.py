@@ -11,6 +11,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 app = Celery(
     "config",
     task_cls="workers.delivery:Task",
+    amqp="workers.events:AMQP",
     # Connections to the database as config/settings/connections.py has them.
     fixups=["workers.fixup:fixup"],
 )
