@@ -79,12 +79,13 @@ AUTOSCALE = {**PAIRS[0], "broker": "redis", "queues": "a:prefork:2-8 b:eventlet:
 BEAT = [f"{name}.py" for name in ("config/beat", "config/schedule", "config/settings/beat")]
 BEAT += [f"tests/test_{name}.py" for name in ("beat", "schedule")]
 REDIS = ["config/settings/redis.py", "dev/valkey.py", "tests/test_redis.py"]
+REDIS_BROKER = ["tests/test_visibility_timeout.py", "workers/redis.py"]
 RABBITMQ = ["dev/rabbitmq.py", "tests/test_rabbitmq.py", "workers/rabbitmq.py"]
 DEDICATED = ["config/routers.py", "config/settings/routers.py", "tests/test_routers.py"]
 DEFAULT = set(BakedProject(GOLDEN / "default").files)
 EXAMPLE = {name for name in DEFAULT if name.startswith(("orders/", "tests/orders/"))}
 EXAMPLE |= {"config/settings/orders.py"}
-COMMON = DEFAULT - EXAMPLE - {*BEAT, *REDIS, "tests/test_visibility_timeout.py"}
+COMMON = DEFAULT - EXAMPLE - {*BEAT, *REDIS, *REDIS_BROKER}
 
 
 def expected_files(given: dict[str, str]) -> set[str]:
@@ -95,7 +96,7 @@ def expected_files(given: dict[str, str]) -> set[str]:
         DEDICATED if given["dedicated_task_database"] == "true" else [],
         BEAT if given["beat_scheduler"] != "none" else [],
         REDIS if redis else [],
-        ["tests/test_visibility_timeout.py"] if given["broker"] == "redis" else RABBITMQ,
+        REDIS_BROKER if given["broker"] == "redis" else RABBITMQ,
     )
 
 
