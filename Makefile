@@ -4,21 +4,24 @@ RENDERED := "{{cookiecutter.project_slug}}"
 OURS := ["accounts", "config", "dev", "orders", "tests", "workers"]
 SOURCES := topology.py hooks scripts tests benchmarks
 
-.PHONY: help demo test bench matrix lint format golden servers
+.PHONY: help demo test test-long bench matrix lint format golden servers
 
 help:  ## Show the commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
 
 demo: $(READY)  ## Render the default project and watch it take an order; KEEP=1 leaves it running
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) scripts/demo.py
 
-test: $(READY)  ## Run every test; as root on Debian or Ubuntu, install missing servers first
+test: $(READY)  ## Run the tests; as root on Debian or Ubuntu, install missing servers first
 	@scripts/servers --if-root
 	@# A folder of its own: a second run would lock the first one's away from PostgreSQL, which
 	@# runs as somebody else where we are root.
 	@root=$$(mktemp -d) && trap 'rm -rf "$$root"' EXIT && \
 		PYTEST_DEBUG_TEMPROOT="$$root" PATH="$(CURDIR)/.venv/bin:$$PATH" \
 		$(PYTHON) -m pytest $(ARGS)
+
+test-long: ## Run what `make test` leaves for longer: further choices through the same tests
+	@$(MAKE) test ARGS="-m long $(ARGS)"
 
 bench: $(READY)  ## Measure against plain Django and Celery; ARGS="select" one measure, ARGS=--quick in short
 	@scripts/servers --if-root

@@ -143,6 +143,7 @@ class BakedProject:
             "PATH": f"{self.path}/.venv/bin:{os.environ['PATH']}",
             # As root, PostgreSQL runs as somebody else, from whom pytest locks its folder away.
             "PYTEST_DEBUG_TEMPROOT": str(self.path.parent),
+            "MYPY_CACHE_DIR": f"{self.lent}-mypy",
             **changes,
         }
 

@@ -25,8 +25,11 @@ COUNT = """if 1:
     "answers",
     [
         {"result_backend": "database"},
-        {"database": "sqlite", "queues": "jobs:threads"},
-        {"db_connection": "pool", "result_backend": "database", "example_app": "false"},
+        pytest.param({"database": "sqlite", "queues": "jobs:threads"}, marks=pytest.mark.long),
+        pytest.param(
+            {"db_connection": "pool", "result_backend": "database", "example_app": "false"},
+            marks=pytest.mark.long,
+        ),
     ],
     ids=lambda answers: " ".join(answers.values()),
 )
@@ -38,6 +41,7 @@ def test_two_databases_pass_their_own_lint_and_tests(
     assert re.search(r"\d+ passed", project.run("make", "test"))
 
 
+@pytest.mark.long
 def test_two_databases_on_mysql_pass_their_own_tests(tmp_path: Path, mariadb: str) -> None:
     project = bake(tmp_path, database="mysql", dedicated_task_database="true")
     assert "CREATE DATABASE service_tasks" in failing(project, "make", "run")
@@ -45,7 +49,7 @@ def test_two_databases_on_mysql_pass_their_own_tests(tmp_path: Path, mariadb: st
     assert re.search(r"\d+ passed", project.run("make", "test", **named))
 
 
-@pytest.mark.parametrize("database", ["postgresql", "sqlite"])
+@pytest.mark.parametrize("database", ["postgresql", pytest.param("sqlite", marks=pytest.mark.long)])
 def test_jobs_and_results_are_in_the_second_database_alone(tmp_path: Path, database: str) -> None:
     project = bake(
         tmp_path,

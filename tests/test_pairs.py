@@ -105,7 +105,14 @@ def shown(given: dict[str, str]) -> str:
     return " ".join(value for name, value in given.items() if name not in FREE)
 
 
-@pytest.mark.parametrize("given", [*PAIRS, AUTOSCALE], ids=shown)
+# Every third row; the others in `make test-long`.
+GIVEN = [
+    pytest.param(given, marks=[pytest.mark.long] if number % 3 else [])
+    for number, given in enumerate([*PAIRS, AUTOSCALE])
+]
+
+
+@pytest.mark.parametrize("given", GIVEN, ids=shown)
 def test_a_pair_of_answers_passes_every_judge(
     tmp_path: Path,
     given: dict[str, str],

@@ -58,8 +58,15 @@ def test_the_answered_pools_and_sizes_are_what_runs(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("pool", rules.POOLS)
-@pytest.mark.parametrize("broker", OPTIONS["broker"])
+# Each broker and each pool is in the first five.
+CELLS = [
+    pytest.param(broker, pool, marks=[pytest.mark.long] if (index + shift) % 2 else [])
+    for shift, broker in enumerate(OPTIONS["broker"])
+    for index, pool in enumerate(rules.POOLS)
+]
+
+
+@pytest.mark.parametrize(("broker", "pool"), CELLS)
 def test_one_worker_takes_an_order_to_the_end(
     tmp_path: Path, broker: str, pool: str, request: pytest.FixtureRequest
 ) -> None:
@@ -84,7 +91,7 @@ def test_rabbitmq_that_nobody_named_comes_with_the_command_that_starts_one(tmp_p
         assert "\n  docker run --detach" in failing(project, "make", command)
 
 
-@pytest.mark.parametrize("pool", ["threads", "gevent"])
+@pytest.mark.parametrize("pool", [pytest.param("threads", marks=pytest.mark.long), "gevent"])
 def test_publishing_gives_up_on_a_rabbitmq_that_fell_silent(
     tmp_path: Path, rabbitmq: str, rabbitmq_proc: RabbitMqExecutor, pool: str
 ) -> None:
@@ -148,8 +155,11 @@ def test_a_greenlet_worker_on_rabbitmq_always_stops(tmp_path: Path, rabbitmq: st
     "answers",
     [
         {"database": "sqlite", "result_backend": "database", "beat_scheduler": "file"},
-        {"result_backend": "none", "queues": "default:threads", "beat_scheduler": "none"},
-        {"database": "sqlite", "example_app": "false"},
+        pytest.param(
+            {"result_backend": "none", "queues": "default:threads", "beat_scheduler": "none"},
+            marks=pytest.mark.long,
+        ),
+        pytest.param({"database": "sqlite", "example_app": "false"}, marks=pytest.mark.long),
     ],
     ids=lambda answers: " ".join(answers.values()),
 )
@@ -203,6 +213,7 @@ def sent(service: RunningProject) -> list[tuple[str, str]]:
     return [(name, minute) for minute, name in re.findall(line, service.log.read_text())]
 
 
+@pytest.mark.long
 def test_django_6_passes_its_own_lint_and_tests(tmp_path: Path, newer_python: Path) -> None:
     project = bake(tmp_path, django_version="6.0")
     python = {"UV_PYTHON": str(newer_python)}
@@ -243,7 +254,7 @@ def test_without_the_example_a_task_runs_and_nothing_speaks_of_it(tmp_path: Path
     ]
 
 
-@pytest.mark.parametrize("pool", ["prefork", "gevent"])
+@pytest.mark.parametrize("pool", ["prefork", pytest.param("gevent", marks=pytest.mark.long)])
 def test_ctrl_c_stops_the_web_then_the_workers_then_the_servers(tmp_path: Path, pool: str) -> None:
     project = bake(tmp_path, queues=f"default io_heavy:{pool}:4")
     port = port_for.select_random()

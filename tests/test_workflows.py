@@ -175,6 +175,7 @@ def test_people_and_machines_pass_one_gate(roots: list[Path]) -> None:
     assert "make lint\n" in (TEMPLATE / ".ci/run").read_text()
 
 
+@pytest.mark.long
 def test_the_test_job_passes_on_its_servers_alone(
     tmp_path: Path, redis_server: Path, postgresql: Path
 ) -> None:
