@@ -143,7 +143,7 @@ class BakedProject:
             "PATH": f"{self.path}/.venv/bin:{os.environ['PATH']}",
             # As root, PostgreSQL runs as somebody else, from whom pytest locks its folder away.
             "PYTEST_DEBUG_TEMPROOT": str(self.path.parent),
-            "MYPY_CACHE_DIR": f"{self.lent}-mypy",
+            "MYPY_CACHE_DIR": f"{self.lent.parent}/mypy{self.metadata['project']['requires-python']}",
             **changes,
         }
 
@@ -211,13 +211,16 @@ class BakedProject:
     @property
     def lent(self) -> Path:
         """Where the environment of a project that requires the same is kept."""
-        project = tomllib.loads((self.path / "pyproject.toml").read_text())
-        required = [project["project"]["requires-python"], project["project"]["dependencies"]]
-        required.append(project["dependency-groups"])
-        return (
-            Path(os.environ["LENT_ENVIRONMENTS"])
-            / hashlib.sha256(json.dumps(required).encode()).hexdigest()
-        )
+        project = self.metadata["project"]
+        groups = self.metadata["dependency-groups"]
+        required = [project["requires-python"], project["dependencies"], groups]
+        name = hashlib.sha256(json.dumps(required).encode()).hexdigest()
+        return Path(os.environ["LENT_ENVIRONMENTS"]) / name
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What its pyproject.toml says."""
+        return tomllib.loads((self.path / "pyproject.toml").read_text())
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ QUICK = ("select", "delay-redis")
 
 
 @pytest.mark.usefixtures("redis_server", "postgresql")
+@pytest.mark.long
 def test_a_quick_run_has_every_figure_of_every_variant(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks", "--quick", "--results", str(tmp_path), *QUICK]
     result = subprocess.run(command, cwd=TEMPLATE, capture_output=True, text=True, check=False)
@@ -84,3 +85,10 @@ def test_every_measure_and_variant_is_explained() -> None:
     variants = {variant.name for measure in ALL for variant in measure.variants}
     numbered = {"ours x 1", "ours x 4"}  # as `ours x 2`
     assert explained == {measure.name for measure in ALL} | variants - numbered
+
+
+def test_the_readme_shows_the_targets_of_the_committed_run() -> None:
+    page = (TEMPLATE / "benchmarks" / "results" / "results.md").read_text()
+    targets = page.split("## Targets\n\n")[1].split("\n\n## ")[0]
+    assert len(targets.splitlines()) == 2 + sum(len(measure.targets) for measure in ALL)
+    assert f"\n{targets}\n" in (TEMPLATE / "README.md").read_text()

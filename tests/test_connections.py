@@ -5,7 +5,9 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import port_for
 import pytest
 from redis import Redis
 
@@ -16,6 +18,7 @@ from tests.servers import restartable_postgresql
 SIZES = {"prefork": 2, "gevent": 20, "threads": 4, "eventlet": 20, "solo": 1}
 KEPT = ["prefork", "threads", "solo"]
 GREENLETS = ["gevent", "eventlet"]
+LONG = {"solo", "eventlet"}  # threads and gevent are much like them
 IN_TRANSACTION = (
     "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in %%' AND datname = %s"
 )
@@ -50,7 +53,14 @@ def project(
 
 def each(strategy: str, names: list[str]) -> pytest.MarkDecorator:
     """Run a test on a strategy with each of some pools."""
-    cases = [pytest.param((strategy, pool), id=f"{strategy}-{pool}") for pool in names]
+    cases = [
+        pytest.param(
+            (strategy, pool),
+            id=f"{strategy}-{pool}",
+            marks=[pytest.mark.long] if pool in LONG and len(names) > 1 else [],
+        )
+        for pool in names
+    ]
     return pytest.mark.parametrize("project", cases, indirect=True)
 
 
@@ -99,7 +109,12 @@ def test_a_kept_connection_survives_what_happens_to_it(
 
 
 @pytest.mark.parametrize(
-    ("strategy", "pool"), [("persistent", "prefork"), ("pool", "prefork"), ("persistent", "gevent")]
+    ("strategy", "pool"),
+    [
+        ("persistent", "prefork"),
+        ("persistent", "gevent"),
+        pytest.param("pool", "prefork", marks=pytest.mark.long),
+    ],
 )
 def test_a_restart_of_the_server_fails_no_later_task(
     tmp_path: Path, environment: Any, postgresql: Path, redis_url: str, strategy: str, pool: str
@@ -133,6 +148,16 @@ def test_a_connection_that_is_too_old_is_replaced(project: Probed, database: Pos
 
         project.wait_for(another, worker)
         assert database.open == 1
+
+
+@pytest.mark.parametrize("project", [("pool", "prefork")], indirect=True, ids=["pool-prefork"])
+def test_a_worker_starts_while_its_database_is_away(project: Probed) -> None:
+    parts = urlsplit(project.environment["DATABASE_URL"])
+    address, away = f":{parts.port}/", f":{port_for.select_random()}/"
+    project.environment["DATABASE_URL"] = parts.geturl().replace(address, away)
+    with project.working() as worker:
+        assert len(worker.children()) == 2
+    assert "Traceback" not in project.output()
 
 
 @each("persistent", ["prefork"])

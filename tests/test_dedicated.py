@@ -24,7 +24,7 @@ COUNT = """if 1:
 @pytest.mark.parametrize(
     "answers",
     [
-        {"result_backend": "database"},
+        pytest.param({"result_backend": "database"}, marks=pytest.mark.long),
         pytest.param({"database": "sqlite", "queues": "jobs:threads"}, marks=pytest.mark.long),
         pytest.param(
             {"db_connection": "pool", "result_backend": "database", "example_app": "false"},

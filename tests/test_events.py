@@ -20,7 +20,7 @@ SEND = """if 1:
 SEEN = {"task-sent", "task-received", "task-started", "task-succeeded"}
 
 
-@pytest.mark.parametrize("pool", ["prefork", "gevent"])
+@pytest.mark.parametrize("pool", ["prefork", pytest.param("gevent", marks=pytest.mark.long)])
 def test_a_monitor_sees_each_task_from_its_sending_to_its_end(
     tmp_path: Path, environment: Any, redis_url: str, pool: str
 ) -> None:

@@ -30,6 +30,7 @@ def session() -> list[object]:
 """
 
 
+@pytest.mark.long
 def test_mysql_passes_its_own_lint_and_tests(tmp_path: Path, mariadb: str) -> None:
     project = bake(tmp_path, database="mysql", result_backend="database")
     project.run("make", "lint")
@@ -62,6 +63,7 @@ def test_an_order_goes_to_its_end_on_mysql(tmp_path: Path, mariadb: str, pool: s
         assert service.finish(service.place())["state"] == "completed"
 
 
+@pytest.mark.long
 def test_a_killed_session_is_replaced_by_one_like_it(tmp_path: Path, mariadb: str) -> None:
     project = bake(tmp_path, database="mysql", queues="jobs:prefork:1")
     with (project.path / "accounts" / "tasks.py").open("a") as file:

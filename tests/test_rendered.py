@@ -137,7 +137,7 @@ def test_a_greenlet_worker_on_rabbitmq_always_stops(tmp_path: Path, rabbitmq: st
     project = bake(tmp_path, broker="rabbitmq", database="sqlite", queues="jobs:gevent:5")
     project.run("make", "setup")
     environment = {"CELERY_BROKER_URL": rabbitmq, "DATABASE_URL": f"sqlite:///{tmp_path}/db"}
-    for _ in range(5):
+    for _ in range(3):
         worker = pexpect.spawn(
             f"{project.path}/.venv/bin/python -m workers.run jobs",
             cwd=str(project.path),

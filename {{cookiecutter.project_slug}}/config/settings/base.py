@@ -20,6 +20,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "config.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     # Serves static files from the web process itself, so that no second server is needed.
     "whitenoise.middleware.WhiteNoiseMiddleware",
