@@ -13,6 +13,7 @@ from celery import bootsteps
 from celery.app import amqp
 from celery.events import EventDispatcher
 from celery.utils.log import get_logger
+from django.conf import settings
 from kombu.common import ignore_errors
 
 logger = get_logger(__name__)
@@ -93,6 +94,15 @@ class SentEvents(EventDispatcher):
             return
         try:
             with self.app.producer_pool.acquire(block=True) as producer:
-                self._publish(batch, producer, "task.multi")
+                producer.publish(
+                    batch,
+                    exchange=self.exchange.name,
+                    routing_key="task.multi",
+                    declare=[self.exchange],
+                    serializer=self.serializer,
+                    headers=self.headers,
+                    delivery_mode=self.delivery_mode,
+                    confirm_timeout=settings.PUBLISH_TIMEOUT,
+                )
         except Exception as error:
             logger.warning("%d events for monitors are lost: %s", len(batch), error)
