@@ -139,6 +139,18 @@ def test_the_selection_has_every_kind() -> None:
         assert {getattr(row, field) for row in SELECTION} == {getattr(row, field) for row in ROWS}
 
 
+def test_the_document_shows_the_committed_run() -> None:
+    lines = (TEMPLATE / "docs" / "connections" / "README.md").read_text().splitlines()
+    counted = json.loads(RESULTS.read_text())
+    assert {Row(each["database"], each["strategy"], each["pool"]) for each in counted} == set(ROWS)
+    for each in counted:
+        (line,) = (x for x in lines if x.startswith(f"| {each['database']} `{each['strategy']}` |"))
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        shown = dict(zip(pools.POOLS, cells[1:], strict=True))[each["pool"]]
+        assert shown == f"{each['opened']} / {each['peak']} / {each['budget']}"
+        assert each["peak"] <= each["budget"]
+
+
 def test_a_budget_over_what_the_server_allows_is_refused(
     tmp_path: Path,
     environment: Any,
