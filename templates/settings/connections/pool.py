@@ -13,6 +13,6 @@ DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=20)
 for _database in DATABASES.values():
     # A request that borrows one asks first whether it still works: the server may have restarted.
     _database["CONN_HEALTH_CHECKS"] = True
-    # One for each thread of the web.
-    _pool = {"min_size": 0, "max_size": WEB_THREADS}
+    # One for each thread of the web, which waits so many seconds for a server that is away.
+    _pool = {"min_size": 0, "max_size": WEB_THREADS, "timeout": 5}
     _database["OPTIONS"] = {**_database.get("OPTIONS", {}), "pool": _pool}
