@@ -20,7 +20,7 @@ test: $(READY)  ## Run the tests; as root on Debian or Ubuntu, install missing s
 		PYTEST_DEBUG_TEMPROOT="$$root" PATH="$(CURDIR)/.venv/bin:$$PATH" \
 		$(PYTHON) -m pytest $(ARGS)
 
-test-long: ## Run what `make test` leaves for longer: further choices through the same tests
+test-long:  ## Run what `make test` leaves for longer: further choices through the same tests
 	@$(MAKE) test ARGS="-m long $(ARGS)"
 
 bench: $(READY)  ## Measure against plain Django and Celery; ARGS="select" one measure, ARGS=--quick in short
