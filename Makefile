@@ -4,10 +4,10 @@ RENDERED := "{{cookiecutter.project_slug}}"
 OURS := ["accounts", "config", "dev", "orders", "tests", "workers"]
 SOURCES := topology.py hooks scripts tests benchmarks
 
-.PHONY: help demo test test-long bench matrix lint format golden servers
+.PHONY: help demo test test-long test-docker bench faults faults-full faults-controls matrix lint format golden servers
 
 help:  ## Show the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-15s %s\n", $$1, $$2}'
 
 demo: $(READY)  ## Render the default project and watch it take an order; KEEP=1 leaves it running
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) scripts/demo.py
@@ -23,9 +23,22 @@ test: $(READY)  ## Run the tests; as root on Debian or Ubuntu, install missing s
 test-long:  ## Run what `make test` leaves for longer: further choices through the same tests
 	@$(MAKE) test ARGS="-m long $(ARGS)"
 
+test-docker:  ## Run what needs a Docker Engine
+	@$(MAKE) test ARGS="-m docker --numprocesses=0 -v $(ARGS)"
+
 bench: $(READY)  ## Measure against plain Django and Celery; ARGS="select" one measure, ARGS=--quick in short
 	@scripts/servers --if-root
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m benchmarks $(ARGS)
+
+faults: $(READY)  ## Break a project in each way while orders come in, and count; ARGS="W4 B2-redis" these alone
+	@scripts/servers --if-root
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m tests.faults $(ARGS)
+
+faults-full:  ## The same on every pool, with more orders, for docs/faults.md; takes hours
+	@$(MAKE) faults ARGS="--full $(ARGS)"
+
+faults-controls:  ## Switch each mechanism off: its cell must fail
+	@$(MAKE) faults ARGS="--controls $(ARGS)"
 
 matrix: $(READY)  ## Run every strategy, database and pool, and write down the connections
 	@scripts/servers --if-root

@@ -172,6 +172,86 @@ class Topology:
         }
 
     @property
+    def groups(self) -> dict[str, list[str]]:
+        """What supervisord runs, in the order that it starts."""
+        beat = {"none": []}.get(self.answers["beat_scheduler"], ["beat"])
+        flower = {"true": ["flower"], "false": []}[self.answers["use_flower"]]
+        return {
+            "workers": [f"worker-{worker.name}" for worker in self.workers],
+            "front": ["web", *beat, *flower, "autoscale"],
+        }
+
+    @property
+    def container_urls(self) -> dict[str, str]:
+        """Each variable that names a server: what Compose is given, or else the server's container."""
+        names = dict.fromkeys(self.server_variables, "redis")
+        names |= dict.fromkeys(self.database_variables, self.database_container)
+        names["CELERY_BROKER_URL"] = self.answers["broker"]
+        urls = {name: urlsplit(example) for name, example in self.server_variables.items()}
+        # A file keeps its name only.
+        paths = {
+            name: url.path if url.netloc else f"/{Path(url.path).name}"
+            for name, url in urls.items()
+        }
+        return {
+            name: f"${{{name}:-{self.answers['_containers'][names[name]]['url']}{path}}}"
+            for name, path in paths.items()
+        }
+
+    @property
+    def database_container(self) -> str:
+        """What processes connect to for the database: "postgresql", "pgbouncer", "mysql", "sqlite"."""
+        by_strategy = {"pgbouncer": "pgbouncer"}
+        return by_strategy.get(self.answers["db_connection"], str(self.answers["database"]))
+
+    @property
+    def containers(self) -> list[str]:
+        """The servers that Compose may run; templates/compose/servers/ has a file for each."""
+        behind = {"pgbouncer": ["postgresql"], "sqlite": []}
+        own = [*behind.get(self.database_container, []), self.database_container]
+        others = ["redis"] if self.redis_variables else []
+        found = dict.fromkeys([*own, self.answers["broker"], *others])
+        return [name for name in found if name != "sqlite"]
+
+    @property
+    def tasks_server(self) -> str:
+        """The kind of server that has the second database, or "none"."""
+        dedicated = {"true": str(self.answers["database"]), "false": "none"}
+        return dedicated[self.answers["dedicated_task_database"]]
+
+    @property
+    def container_secrets(self) -> list[str]:
+        """The variables that hold these servers' passwords."""
+        rows = (self.answers["_containers"][name] for name in self.containers)
+        return [name for row in rows for name in row.get("secrets", ())]
+
+    @property
+    def container_volumes(self) -> list[str]:
+        """The volumes of these servers, and of the service itself."""
+        own = ["data"] if self.keeps_files else []
+        return [*own, *(name for name in self.containers if name != "pgbouncer")]
+
+    @property
+    def other_services(self) -> list[str]:
+        """What Compose runs of the service beside the web and the workers."""
+        aliases = list(self.databases)[1:]
+        beat = {"none": []}.get(self.answers["beat_scheduler"], ["beat"])
+        flower = {"true": ["flower"], "false": []}[self.answers["use_flower"]]
+        return [*beat, *flower, "migrate", *(f"migrate-{alias}" for alias in aliases)]
+
+    @property
+    def profiles(self) -> list[str]:
+        """What Compose starts beside the service itself, unless somebody takes it out."""
+        flower = {"true": ["flower"], "false": []}
+        return [*self.containers, *flower[self.answers["use_flower"]]]
+
+    @property
+    def keeps_files(self) -> bool:
+        """Whether the service itself writes files that must outlive a deployment."""
+        files = {"sqlite", "file"}
+        return not files.isdisjoint((self.answers["database"], self.answers["beat_scheduler"]))
+
+    @property
     def services(self) -> list[str]:
         """These servers, each once; templates/ci/ has a container for each."""
         return list(dict.fromkeys(urlsplit(url).scheme for url in self.test_variables.values()))
@@ -185,6 +265,11 @@ class Topology:
             "workers",
             *(app for row in self._rows for app in row.get("own_apps", ())),
         ]
+
+    @property
+    def middleware(self) -> list[str]:
+        """What stands between the answers to probes and everything else that answers."""
+        return [name for row in self._rows for name in row.get("middleware", ())]
 
     @property
     def settings(self) -> list[str]:
@@ -302,6 +387,8 @@ class Topology:
             answers["_result_backends"].get(answers["result_backend"], {}),
             *(answers["_pools"].get(worker.pool, {}) for worker in self.workers),
             answers["_beat_schedulers"][answers["beat_scheduler"]],
+            answers["_deployments"][answers["deployment"]],
+            answers["_flower"][answers["use_flower"]],
         ]
 
     def _collected(self, kind: str) -> list[str]:

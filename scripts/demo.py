@@ -31,6 +31,9 @@ NAMES = (
     "DJANGO_",
     "EMAIL_URL",
     "PAYMENT_GATEWAY_",
+    "HEARTBEAT_FOLDER",
+    "FLOWER_",
+    "COMPOSE_",
 )
 
 START = 120  # seconds until the web answers

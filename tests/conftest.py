@@ -60,6 +60,12 @@ def pgbouncer() -> Path:
 
 
 @pytest.fixture(scope="session")
+def rabbitmq_server() -> Path:
+    """The folder of the real RabbitMQ's programs."""
+    return _installed(rabbitmq_programs(), "rabbitmq-server")
+
+
+@pytest.fixture(scope="session")
 def redis_url(redis_server: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL, without a database, of a Redis that the tests of this process share."""
     with real_redis(redis_server, tmp_path_factory.mktemp("redis")) as url:
@@ -136,6 +142,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") and reporter and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if session.config.option.markexpr == "docker" and reporter:
+        ran = len(reporter.stats.get("passed", ())) + len(reporter.stats.get("failed", ()))
+        reporter.write_line(f"\nDocker tests that ran: {ran}")
+        if not ran:
+            session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
 
 
 @pytest.fixture(scope="session")

@@ -43,7 +43,8 @@ def real_mariadb(program: Path, *options: str) -> Iterator[str]:
                 "CREATE DATABASE shop CHARACTER SET utf8mb4; "
                 f"CREATE USER shop@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'; "
                 f"CREATE USER shop@localhost IDENTIFIED BY '{PASSWORD}'; "
-                "GRANT ALL ON *.* TO shop@'127.0.0.1'; GRANT ALL ON *.* TO shop@localhost;"
+                "GRANT ALL ON *.* TO shop@'127.0.0.1' WITH GRANT OPTION; "
+                "GRANT ALL ON *.* TO shop@localhost WITH GRANT OPTION;"
             )
             client = ["mariadb", "--no-defaults", "--user=root", socket]
             subprocess.run(client, input=statements, text=True, check=True, capture_output=True)

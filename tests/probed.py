@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +23,7 @@ from tests.pgbouncer import PgBouncer
 PROBE = Path(__file__).parent / "probe"
 # Not the server's own, such as autovacuum.
 SESSIONS = "FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend'"
+KEEPER = 10  # seconds between two turns of a keeper
 LEDGER = 9  # the number of the Redis database that tasks write down their starts in
 
 
@@ -188,6 +189,7 @@ class Probed:
     ledger: Any
     log: Path
     worker: subprocess.Popen[bytes] | None = None
+    started: float = 0
 
     def run(self, *command: str) -> str:
         """Run a command that must succeed, and return what it printed."""
@@ -219,17 +221,25 @@ class Probed:
         """Send a task so many times, as another service would. Options: of Celery's send_task."""
         with Celery(broker=self.environment["CELERY_BROKER_URL"], set_as_current=False) as sender:
             for _ in range(times):
-                sender.send_task(f"probe.tasks.{task}", arguments, queue="jobs", **options)
+                sender.send_task(f"probe.tasks.{task}", arguments, **self.address, **options)
 
     def touch(self, times: int, pause: float = 0) -> None:
         """Send so many tasks that ask the database twice, each with a number of its own."""
         with Celery(broker=self.environment["CELERY_BROKER_URL"], set_as_current=False) as sender:
             for number in range(times):
-                sender.send_task("probe.tasks.touch", (number, pause), queue="jobs")
+                sender.send_task("probe.tasks.touch", (number, pause), **self.address)
+
+    @property
+    def address(self) -> dict[str, str]:
+        """Where the worker's tasks are sent to: on RabbitMQ by way of the project's exchange."""
+        if self.environment["CELERY_BROKER_URL"].startswith("amqp"):
+            return {"exchange": "tasks", "routing_key": "jobs"}
+        return {"queue": "jobs"}
 
     @contextmanager
     def working(self, name: str = "jobs") -> Iterator[psutil.Process]:
         """Keep a worker up, started as in production."""
+        self.started = time.monotonic()
         with self.log.open("wb") as output:
             process = psutil.Popen(
                 [str(self.project.path / ".venv/bin/python"), "-m", "workers.run", name],
@@ -243,7 +253,8 @@ class Probed:
             self.wait_for(lambda: " ready." in self.output(), process)
             yield process
         finally:
-            process.terminate()
+            with suppress(psutil.NoSuchProcess):  # a test may have ended it
+                process.terminate()
             try:
                 process.wait(timeout=60)
             except psutil.TimeoutExpired:
@@ -269,19 +280,33 @@ class Probed:
         """Return what tasks have noted under a name."""
         return [str(note) for note in self.ledger.lrange(name, 0, -1)]
 
-    def budget(self, process: str = "jobs") -> int:
-        """Return the most connections of a kind of process, as the project's own command has it."""
+    def budget(self) -> int:
+        """Return the most connections of the worker, as the project's own command has it."""
         table = self.run("python", "manage.py", "connection_budget")
-        (most,) = re.findall(rf"^{process} +\d+ +\d+ +(\d+)", table, re.MULTILINE)
-        return int(most)
+        # The keeper's, where the pool of the process does not lend it one.
+        found = dict(re.findall(r"^(jobs|keepers) +\d+ +\d+ +(\d+)", table, re.MULTILINE))
+        return int(found["jobs"]) + int(found.get("keepers", 0))
+
+    def turns(self) -> int:
+        """Return how often the keeper may have opened a connection since the worker was started."""
+        return int((time.monotonic() - self.started) / KEEPER) + 2
 
 
-def probed(folder: Path, interpreter: Path, url: str, redis: str, **answers: str) -> Probed:
+def probed(
+    folder: Path,
+    interpreter: Path,
+    url: str,
+    redis: str,
+    *,
+    broker_url: str = "",
+    **answers: str,
+) -> Probed:
     """Render a project, add the tasks of tests/probe, and migrate its database.
 
     interpreter: the folder of an environment that has what any project requires.
     url: what it connects to.
     redis: a server's URL, without a database.
+    broker_url: the broker's, where it is no database of that one.
     """
     project = bake(folder, project_slug="shop", task_routes="", example_app="false", **answers)
     shutil.copytree(PROBE, project.path / "probe", ignore=shutil.ignore_patterns("__pycache__"))
@@ -293,7 +318,7 @@ def probed(folder: Path, interpreter: Path, url: str, redis: str, **answers: str
     project.run("python", "-m", "dev.setup")
     environment = {
         "DATABASE_URL": url,
-        "CELERY_BROKER_URL": f"{redis}/0",
+        "CELERY_BROKER_URL": broker_url or f"{redis}/0",
         "CELERY_RESULT_BACKEND": f"{redis}/1",
         "CACHE_URL": f"{redis}/2",
         "LEDGER_URL": f"{redis}/{LEDGER}",

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -40,9 +41,11 @@ def rabbitmq_programs() -> Path | None:
 
 
 @contextmanager
-def real_redis(program: Path, folder: Path, *options: str) -> Iterator[str]:
+def real_redis(
+    program: Path, folder: Path, *options: str, port: int | None = None
+) -> Iterator[str]:
     """Run Redis with a password; yield its URL without a database."""
-    port = port_for.select_random()
+    port = port or port_for.select_random()
     command = [str(program), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
     command += ["--requirepass", PASSWORD, *options]
     with TCPExecutor(command, "127.0.0.1", port, timeout=30):
@@ -59,8 +62,8 @@ def real_postgresql(programs: Path, *options: str) -> Iterator[str]:
 @contextmanager
 def restartable_postgresql(
     programs: Path, *options: str
-) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Run PostgreSQL as `real_postgresql` does; yield what restarts it as well."""
+) -> Iterator[tuple[str, Callable[..., None]]]:
+    """Run PostgreSQL as `real_postgresql` does; yield what restarts it as well, after a pause."""
     port = port_for.select_random()
     # PostgreSQL refuses to run as root, and cannot enter the folders that pytest makes for root.
     become = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
@@ -85,8 +88,9 @@ def restartable_postgresql(
             executor.start()
             wait_until(lambda: subprocess.run(ready, check=False).returncode == 0, 30)
 
-        def restart() -> None:
+        def restart(pause: float = 0) -> None:
             executor.stop()
+            time.sleep(pause)
             start()
 
         start()

@@ -77,12 +77,13 @@ def sessions(project: Probed, name: str, number: int, worker: Any) -> list[str]:
 def test_a_kept_connection_survives_what_happens_to_it(
     project: Probed, database: PostgreSQL
 ) -> None:
-    slots = project.budget()
+    budget = project.budget()
+    slots = budget - 1
     with project.working() as worker:
         opened = database.opened
         project.send("note", "kept", times=50)
         assert len(set(sessions(project, "kept", 50, worker))) <= slots
-        assert database.opened - opened <= slots
+        assert database.opened - opened <= slots + project.turns()
 
         # Every backend is terminated: not one of the next tasks fails.
         assert database.terminate()
@@ -101,7 +102,7 @@ def test_a_kept_connection_survives_what_happens_to_it(
             assert left
             project.ledger.delete("left")
             project.wait_for(lambda: database.ask(IN_TRANSACTION) == 0, worker)
-        assert database.open <= slots
+        assert database.open <= budget
     log = project.output()
     assert log.count("The task left a transaction open") == 10
     assert "Signal handler" not in log
@@ -147,7 +148,8 @@ def test_a_connection_that_is_too_old_is_replaced(project: Probed, database: Pos
             return len(set(project.notes("session"))) > 1
 
         project.wait_for(another, worker)
-        assert database.open == 1
+        # The keeper's may be open for a moment.
+        project.wait_for(lambda: database.open == 1, worker)
 
 
 @pytest.mark.parametrize("project", [("pool", "prefork")], indirect=True, ids=["pool-prefork"])
@@ -339,8 +341,9 @@ def test_a_kept_connection_to_mysql_survives_a_kill(
             opened = database.opened
             project.send("note", "kept", times=30)
             kept = set(sessions(project, "kept", 30, worker))
-            assert database.opened - opened == len(kept) <= 2
-            assert database.terminate() == len(kept)
+            assert len(kept) <= 2
+            assert database.opened - opened <= len(kept) + project.turns()
+            assert database.terminate() in (len(kept), len(kept) + 1)
             project.send("note", "after", times=20)
             assert not kept & set(sessions(project, "after", 20, worker))
             project.send("leave_transaction_open", "left", times=5)
@@ -348,4 +351,4 @@ def test_a_kept_connection_to_mysql_survives_a_kill(
             sessions(project, "left", 10, worker)
             project.send("note", "later", times=20)
             assert len(sessions(project, "later", 20, worker)) == 20
-            assert database.open <= 2
+            assert database.open <= project.budget()

@@ -33,7 +33,7 @@ def test_a_recipe_names_the_file_and_the_test_that_replace_it(recipe: str) -> No
 
 def test_no_recipe_stands_in_a_rendered_project(tmp_path: Path) -> None:
     recipes = [without_spaces(recipe) for recipe in RECIPES if re.fullmatch("`[^`]+`", recipe)]
-    assert "`task_reject_on_worker_lost=true`" in recipes
+    assert "`stopasgroup=true`" in recipes
     for broker in ("redis", "rabbitmq"):
         for name, content in bake(tmp_path / broker, broker=broker).files.items():
             text = without_spaces(content.decode())

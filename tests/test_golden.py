@@ -18,6 +18,7 @@ ANSWERS = {
         "project_slug": "jobs",
         "description": "One queue; quotes ' and \", a backslash \\ and an emoji 🎉.",
         "queues": "jobs:threads",
+        "deployment": "supervisor",
     },
 }
 

@@ -77,15 +77,23 @@ AUTOSCALE = {**PAIRS[0], "broker": "redis", "queues": "a:prefork:2-8 b:eventlet:
 
 # The files that not every project has, by what they come with.
 BEAT = [f"{name}.py" for name in ("config/beat", "config/schedule", "config/settings/beat")]
+BEAT += ["workers/periodic.py"]
 BEAT += [f"tests/test_{name}.py" for name in ("beat", "schedule")]
 REDIS = ["config/settings/redis.py", "dev/valkey.py", "tests/test_redis.py"]
-REDIS_BROKER = ["tests/test_visibility_timeout.py", "workers/redis.py"]
+REDIS_BROKER = ["tests/test_visibility_timeout.py", "workers/claim.lua"]
+REDIS_BROKER += [f"workers/{name}.py" for name in ("durability", "presence", "redis", "transport")]
 RABBITMQ = ["dev/rabbitmq.py", "tests/test_rabbitmq.py", "workers/rabbitmq.py"]
 DEDICATED = ["config/routers.py", "config/settings/routers.py", "tests/test_routers.py"]
+DOCKER = [".dockerignore", "Dockerfile", "compose.override.yaml", "compose.yaml", "dev/reload.py"]
+SUPERVISOR = [f"deploy/supervisor/{name}" for name in ("supervisord.conf", "var/.gitignore")]
+SUPERVISOR += ["deploy/supervisor/shop.service"]
+SUPERVISOR += [f"workers/{name}.py" for name in ("autoscale", "backlog", "headroom", "watch")]
+SUPERVISOR += ["workers/management/commands/autoscale_workers.py"]
+FLOWER = ["config/flower.py"]
 DEFAULT = set(BakedProject(GOLDEN / "default").files)
 EXAMPLE = {name for name in DEFAULT if name.startswith(("orders/", "tests/orders/"))}
 EXAMPLE |= {"config/settings/orders.py"}
-COMMON = DEFAULT - EXAMPLE - {*BEAT, *REDIS, *REDIS_BROKER}
+COMMON = DEFAULT - EXAMPLE - {*BEAT, *REDIS, *REDIS_BROKER, *DOCKER, *FLOWER}
 
 
 def expected_files(given: dict[str, str]) -> set[str]:
@@ -96,6 +104,8 @@ def expected_files(given: dict[str, str]) -> set[str]:
         DEDICATED if given["dedicated_task_database"] == "true" else [],
         BEAT if given["beat_scheduler"] != "none" else [],
         REDIS if redis else [],
+        DOCKER if given["deployment"] == "docker" else SUPERVISOR,
+        FLOWER if given["use_flower"] == "true" else [],
         REDIS_BROKER if given["broker"] == "redis" else RABBITMQ,
     )
 
@@ -149,11 +159,30 @@ def parses(project: BakedProject) -> None:
 
 def requires_what_it_imports(project: BakedProject) -> None:
     """Hold that what is imported is required, and in production not by developers only."""
-    come_with_others = "DEP003=billiard|kombu|dj_database_url"
+    come_with_others = "DEP003=amqp|billiard|kombu|dj_database_url|tornado"
     options = ["--ignore=DEP002", f"--per-rule-ignores={come_with_others}", "--no-ansi"]
     deptry = ["python", "-m", "deptry", *options]
     project.run(*deptry, "--extend-exclude=^(dev|tests)/", ".")
     project.run(*deptry, "--ignore=DEP002,DEP004", ".")
+
+
+def test_both_versions_of_django_send_one_policy(tmp_path: Path, environment: Any) -> None:
+    ask = (
+        "import django; django.setup()\n"
+        "from django.test import Client\n"
+        "page = Client(headers={'host': 'example.com'}).get('/admin/login/', secure=True)\n"
+        "print(page['Content-Security-Policy'])"
+    )
+    policies = []
+    for version in OPTIONS["django_version"]:
+        project = bake(tmp_path / version, django_version=version)
+        (project.path / ".venv").symlink_to(environment(version))
+        project.run("python", "-m", "dev.setup")
+        command = ["python", "-m", "dev.examples", "python", "-W", "ignore", "-c", ask]
+        text = project.run(*command, DJANGO_SETTINGS_MODULE="config.settings")
+        policies.append(sorted(text.strip().split("; ")))
+    assert policies[0] == policies[1]
+    assert "default-src 'self'" in policies[0]
 
 
 def test_every_pair_is_there() -> None:

@@ -85,6 +85,14 @@ REFUSALS: list[tuple[dict[str, str], str]] = [
         {"queues": "unacked"},
         "unacked: a name that Celery uses for itself in Redis; choose another, such as unacked_tasks.",
     ),
+    (
+        {"queues": "beat"},
+        "beat: the name of what sends periodic tasks; choose another, such as beat_tasks.",
+    ),
+    (
+        {"queues": "flower"},
+        "flower: the name of what shows workers; choose another, such as flower_tasks.",
+    ),
     ({"queues": "mail mail"}, "mail: declared 2 times; keep one of each name."),
     (
         {"queues": "mail:warp"},

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.baked import BakedProject, bake
+from tests.test_deployments import follow, read_me
 
 WEB = "http://127.0.0.1:8000"
 
@@ -53,14 +54,11 @@ def test_a_task_and_a_queue_added_as_it_says_run(tmp_path: Path) -> None:
     for block in blocks((project.path / "README.md").read_text(), "python"):
         title, code = block.split("\n", 1)
         name, _, variable = title.removeprefix("# ").partition(": ")
-        file = project.path / name
-        text = file.read_text()
-        if variable:  # a line for the list or the dictionary of that name
-            text = re.sub(rf"(?m)^({variable}\b.*[\[{{]\n)", rf"\g<1>{code}", text)
-        else:
-            text = f"{text}\n\n{code}"
-        assert text != file.read_text()
-        file.write_text(text)
+        if not variable:
+            file = project.path / name
+            file.write_text(f"{file.read_text()}\n\n{code}")
+    for step in read_me(project):
+        follow(project, step)
     project.run("make", "lint")
     with project.running() as service:
         code = "from accounts.tasks import count_sessions as t; print(t.delay().get(timeout=30))"

@@ -42,9 +42,22 @@ NEXT_VERSION = {
     f"{RENDERED}/.github/dependabot.yml": {"version: 2": "version: 2 # and no other"},
 }
 
+# Of a worker more, in either file of Compose.
+COMPOSED = """\
+  worker-mail:
+    <<: *{}
+    command: [python, -m, {}, mail]
+    scale: 1
+
+"""
+
 # What a team changes in the meantime.
 OURS = {
     "accounts/models.py": {"Somebody who may log in": "Somebody who has been let in"},
+    "compose.yaml": {"services:\n": f"services:\n{COMPOSED.format('worker', 'workers.run')}"},
+    "compose.override.yaml": {
+        "services:\n": f"services:\n{COMPOSED.format('developed', 'dev.reload, workers.run')}"
+    },
     "config/queues.py": {
         "WORKERS = [\n": 'WORKERS = [\n    Worker("mail", pool="threads", concurrency=2),\n',
         "ROUTES: dict[str, str] = {}": 'ROUTES: dict[str, str] = {"orders.tasks.send_*": "mail"}',
@@ -188,6 +201,8 @@ def test_an_update_keeps_what_the_team_changed_and_uses_the_new_logic(template: 
         ({"result_backend": "redis"}, {"result_backend": "database"}, set()),
         ({}, {"broker": "rabbitmq", "result_backend": "database"}, set()),
         ({"example_app": "false"}, {"example_app": "true"}, set()),
+        ({}, {"deployment": "supervisor"}, set()),
+        ({"deployment": "supervisor"}, {"deployment": "docker", "use_flower": "false"}, set()),
     ],
     ids=lambda value: " ".join(value.values()) if isinstance(value, dict) else "",
 )

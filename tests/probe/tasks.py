@@ -2,9 +2,11 @@
 
 import os
 import time
+from contextlib import suppress
 from typing import Any
 
 from celery import shared_task
+from celery.exceptions import Reject, SoftTimeLimitExceeded
 from django.core.cache import cache
 from django.db import connection, transaction
 from redis import Redis
@@ -122,3 +124,74 @@ def run_a_loop(name: str) -> None:
 
     _ledger.rpush(name, "started")
     asyncio.run(wait())
+
+
+@shared_task(ignore_result=True)
+def hold(name: str) -> None:
+    """Run until somebody has seen enough of it."""
+    _ledger.rpush(name, "began")
+    while not _ledger.exists(f"enough of {name}"):
+        time.sleep(0.05)
+    _ledger.rpush(name, "done")
+
+
+@shared_task(ignore_result=True)
+def die(name: str, signal: int) -> None:
+    """Kill the process that it runs in: with a signal, or where that is 0, by leaving."""
+    _ledger.rpush(name, os.getpid())
+    time.sleep(0.5)  # until others run beside it
+    os.kill(os.getpid(), signal) if signal else os._exit(1)
+
+
+@shared_task(bind=True, ignore_result=True, max_retries=1)
+def fail(self: Any, name: str, how: str = "") -> None:
+    """Fail in some way, until somebody has mended it."""
+    _ledger.rpush(name, how)
+    if _ledger.exists(f"mended {name}"):
+        return
+    if how == "retries":
+        raise self.retry(countdown=0, exc=RuntimeError(how))
+    if how == "memory":
+        raise MemoryError(how)
+    if how == "reject":
+        raise Reject(how, requeue=False)
+    if how == "time":
+        with suppress(SoftTimeLimitExceeded):
+            time.sleep(600)
+        time.sleep(600)
+    raise RuntimeError(how)
+
+
+@shared_task
+def answer(name: str) -> object:
+    """Return what is no JSON."""
+    _ledger.rpush(name, "answered")
+    return object()
+
+
+@shared_task(bind=True, ignore_result=True, max_retries=3)
+def retry_once(self: Any, name: str) -> None:
+    """Fail at first, and try again at once."""
+    _ledger.rpush(name, self.request.retries)
+    if not self.request.retries:
+        # Its first message is acknowledged by then: else both would die, and both be counted.
+            raise self.retry(countdown=1)
+
+
+@shared_task(ignore_result=True)
+def first_step(name: str) -> None:
+    """Write down that a chain has begun, and wait until somebody has seen it."""
+    hold(f"{name} began")
+
+
+@shared_task(bind=True, ignore_result=True, max_retries=9)
+def follow(self: Any, name: str, script: list[str]) -> None:
+    """Do what a script says for this start of it."""
+    match script[int(_ledger.rpush(name, os.getpid())) - 1]:
+        case "die":
+            os._exit(1)
+        case "retry":
+            # Its first message is acknowledged by then: else both would die, and both be counted.
+            raise self.retry(countdown=1)
+        case "fail":
+            raise RuntimeError(name)

@@ -24,6 +24,7 @@ class Order(models.Model):
     idempotency_key = models.CharField(max_length=255, unique=True, null=True, editable=False)
     state = models.CharField(max_length=10, choices=State, default=State.PLACED)
     charge_id = models.CharField(max_length=64, blank=True)
+    # Why it failed; or, where it is in another state, why it does not go on.
     failure = models.CharField(max_length=200, blank=True)
     placed_at = models.DateTimeField(auto_now_add=True)
 

@@ -19,6 +19,7 @@ SETTINGS = "config/settings/orders.py"
 TEXTS = {
     ".env.example": r"# The payment service.*\n(#PAYMENT.*\n)+\n",
     "README.md": r"\| `orders/`.*\n|^## The example\n(.*\n)+?(?=## |\Z)",
+    "compose.override.yaml": r" +PAYMENT_GATEWAY_URL.*\n|^  payments:\n(    .*\n)+\n",
     "config/routers.py": r' +"orders\.job",\n',
     "config/queues.py": r' +"orders\.tasks\..*\n',
     "config/settings/__init__.py": r".*config\.settings\.orders.*\n",

@@ -1,29 +1,18 @@
 """The pages and the JSON API of the orders."""
 
 import json
-import logging
 import uuid
-from functools import partial
 from typing import Any
 
-from django.contrib import messages
 from django.core.exceptions import RequestDataTooBig
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
-from kombu.exceptions import OperationalError
 
 from orders import services
 from orders.forms import IdempotencyForm, OrderForm
 from orders.models import Job, Order
-from orders.tasks import process_order
-
-logger = logging.getLogger(__name__)
-
-NOT_ENQUEUED = "The order is stored, but not on its way yet."
-SEND_AGAIN = "The same request with the same Idempotency-Key sends it again."
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -32,8 +21,6 @@ def place_page(request: HttpRequest) -> HttpResponse:
     form = OrderForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         order, _ = services.place(form.cleaned_data["email"], form.cleaned_data["amount"])
-        if not _enqueue(order):
-            messages.error(request, NOT_ENQUEUED)
         return redirect("order-page", order.id)
     return render(request, "orders/place.html", {"form": form})
 
@@ -72,10 +59,6 @@ def place(request: HttpRequest) -> JsonResponse:
         )
     except services.KeyTakenError as taken:
         return _refusal({"idempotency_key": [str(taken)]})
-    if not _enqueue(order):
-        return JsonResponse(
-            {**_as_json(order), "error": f"{NOT_ENQUEUED} {SEND_AGAIN}"}, status=503
-        )
     return JsonResponse(_as_json(order), status=201 if created else 200)
 
 
@@ -83,21 +66,6 @@ def place(request: HttpRequest) -> JsonResponse:
 def order(request: HttpRequest, order_id: uuid.UUID) -> JsonResponse:
     """Tell where an order is."""
     return JsonResponse(_as_json(get_object_or_404(Order, pk=order_id)))
-
-
-def _enqueue(order: Order) -> bool:
-    """Send an order on its way; return False where the broker cannot be reached.
-
-    An order that is still waiting is sent again: each step happens once however often it is sent.
-    """
-    if order.state != Order.State.PLACED:
-        return True
-    try:
-        transaction.on_commit(partial(process_order.delay, str(order.id)))
-    except OperationalError:
-        logger.exception("Order %s is stored but not enqueued", order.id)
-        return False
-    return True
 
 
 def _jobs(order: Order) -> list[Job]:

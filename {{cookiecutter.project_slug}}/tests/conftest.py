@@ -1,10 +1,12 @@
-"""What the tests share: real workers."""
+"""What the tests share: real workers, and the project as it is deployed."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import dj_database_url
@@ -72,3 +74,12 @@ def workers(environment: dict[str, str]) -> Iterator[dict[str, Any]]:
             process.terminate()
         for process in processes:
             process.wait(timeout=START)
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project without its .env, which would fill in what a test leaves out."""
+    root = Path(__file__).parents[1]
+    copy = tmp_path_factory.mktemp("bare") / "project"
+    shutil.copytree(root, copy, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+    return copy

@@ -8,6 +8,7 @@ from celery import current_app
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
+from config import limits
 from config.queues import ROUTES, WORKERS
 from workers.pools import POOLS
 from workers.worker import problems, quorum_problems
@@ -78,6 +79,21 @@ def check_visibility_timeout(**kwargs: Any) -> list[CheckMessage]:
             f"Raise it to {needed} s or more, or lower CELERY_TASK_TIME_LIMIT or LONGEST_COUNTDOWN.",
             id="workers.E004",
         )
+    ]
+
+
+@register("workers")
+def check_limits(**kwargs: Any) -> list[CheckMessage]:
+    """Refuse a task that may run for longer than whoever stops a worker waits for it."""
+    return [
+        Error(
+            f"The task {task.name} may run for {task.time_limit} s, longer than any is waited for: "
+            "a deployment would cut it short.",
+            f"Set TASK in config/limits.py to {task.time_limit}, or lower its time_limit.",
+            id="workers.E014",
+        )
+        for task in _tasks().values()
+        if (getattr(task, "time_limit", None) or 0) > limits.TASK
     ]
 
 

@@ -126,7 +126,9 @@ def give_back() -> None:
 def release_with_greenlet(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
     """Close a connection when its greenlet ends: killed, or started by a task of its own accord."""
     greenlet = sys.modules["greenlet"].getcurrent()  # it comes with either pool
-    if link := getattr(greenlet, "link", None):
+    link = getattr(greenlet, "link", None)
+    # Once: a greenlet that stays, as the keeper's does, opens it again and again.
+    if link and not connection.allow_thread_sharing:
         connection.inc_thread_sharing()
         link(lambda _: inspect.unwrap(type(connection).close)(connection))
 

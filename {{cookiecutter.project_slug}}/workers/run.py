@@ -15,17 +15,21 @@ import sys
 from collections.abc import Sequence
 
 from config.queues import WORKERS
-from workers import supervise
+from workers import health, supervise
 from workers.worker import Worker
 
 
-def command(worker: Worker, process: int | None = None) -> list[str]:
-    """Return the Celery command of a worker.
+def node(worker: Worker, process: int | None = None) -> str:
+    """Return the name of a worker on its host.
 
     process: its number, where several run on one host: node names must differ, or remote control
         and monitoring see one worker.
     """
-    node = worker.name if process is None else f"{worker.name}-{process}"
+    return worker.name if process is None else f"{worker.name}-{process}"
+
+
+def command(worker: Worker, process: int | None = None) -> list[str]:
+    """Return the Celery command of a worker."""
     match worker.concurrency:
         case (low, high):
             size = f"--autoscale={high},{low}"
@@ -34,7 +38,7 @@ def command(worker: Worker, process: int | None = None) -> list[str]:
     # Greenlet pools patch the standard library only where `--pool=` stands on the command line.
     return [
         *("celery", "-A", "config", "worker"),
-        f"--hostname={node}@%h",
+        f"--hostname={node(worker, process)}@%h",
         f"--pool={worker.pool}",
         size,
         f"--queues={','.join(worker.consumes)}",
@@ -63,11 +67,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.name not in known:
         parser.error(f"no worker is called {options.name!r}; declared are: {', '.join(known)}")
 
-    line = command(known[options.name], options.process)
+    worker, process = known[options.name], options.process
+    line = command(worker, process)
     if options.print:
         print(shlex.join(line))
         return
-    os.environ["WORKER_NAME"] = options.name  # shown in each line of its log
+    os.environ["WORKER_NAME"] = worker.name  # shown in each line of its log
+    health.beat(node(worker, process))  # its PID stays: one that hangs while it starts is known too
     os.execv(sys.executable, [sys.executable, "-m", *line])
 
 

@@ -3,13 +3,17 @@
 import logging
 import shelve
 from pathlib import Path
+from typing import Any
 
 from celery.beat import PersistentScheduler
+
+from workers import health
+from workers.periodic import SendsOnce
 
 logger = logging.getLogger(__name__)
 
 
-class FileScheduler(PersistentScheduler):
+class FileScheduler(SendsOnce, PersistentScheduler):
     """Celery's scheduler, which by itself would die of some damage to its file, at every start."""
 
     schedule_filename: str
@@ -24,3 +28,8 @@ class FileScheduler(PersistentScheduler):
             for suffix in self.known_suffixes:
                 Path(self.schedule_filename + suffix).unlink(missing_ok=True)
         super().setup_schedule()
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        """Send what is due, and say that beat is alive (`python -m workers.health beat`)."""
+        health.beat("beat")
+        return float(super().tick(*args, **kwargs))

@@ -14,6 +14,9 @@ CELERY_BEAT_SCHEDULE_FILENAME = env.str(
     "CELERY_BEAT_SCHEDULE_FILENAME", default=str(BASE_DIR / "celerybeat-schedule")
 )
 
+# Beat says at least so often that it is alive; by default it may sleep for five minutes. Seconds.
+CELERY_BEAT_MAX_LOOP_INTERVAL = 60
+
 # What was sent is written down at once, and not every three minutes: a beat that was killed in
 # between would send it again.
 CELERY_BEAT_SYNC_EVERY = 1

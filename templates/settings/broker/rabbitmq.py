@@ -18,7 +18,7 @@ CELERY_BROKER_URL = env.str(
 )
 
 # A message counts as sent once the broker has it on the disks of a majority, and not before;
-# workers/delivery.py bounds the wait.
+# workers/publishing.py bounds the wait.
 CELERY_BROKER_TRANSPORT_OPTIONS = {"confirm_publish": True}
 
 # Only for amqps://, which alone would accept any certificate.

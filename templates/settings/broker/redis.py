@@ -9,10 +9,14 @@ from config.settings.redis import redis_url
 from config.settings.tasks import CELERY_TASK_TIME_LIMIT, LONGEST_COUNTDOWN, PUBLISH_TIMEOUT
 
 CELERY_BROKER_URL = redis_url("CELERY_BROKER_URL")
+# kombu's own would lose the task that a worker is just being handed when it dies.
+CELERY_BROKER_TRANSPORT = "workers.transport:Transport"
 
-# Redis hands a task to another worker when it was not acknowledged for so long, even while it runs
-# or waits for its countdown: longer than both, and than a task reserved behind another one.
-# The price: so long may it take until the tasks of a killed worker run again. Seconds.
+# A worker that says nothing for so long has died, and others get its tasks. Longer than anything
+# may hold up its process, such as a greenlet that does not yield: those would run twice. Seconds.
+WORKER_SILENCE = 60
+# Behind that, Redis hands out again what was not acknowledged for so long, even while it runs or
+# waits for its countdown: longer than both, and than a task reserved behind another one. Seconds.
 VISIBILITY_TIMEOUT = LONGEST_COUNTDOWN + 2 * CELERY_TASK_TIME_LIMIT
 
 CELERY_BROKER_TRANSPORT_OPTIONS = {

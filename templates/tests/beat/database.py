@@ -48,6 +48,28 @@ def test_what_was_missed_is_sent_once_though_beat_is_killed(environment: dict[st
     assert [message.headers["periodic_task_name"] for message in take()] == ["later"]
 
 
+def test_two_beats_send_a_run_once() -> None:
+    app.control.purge()
+    beats = [DeclaredScheduler(app=app), DeclaredScheduler(app=app)]
+    add("by hand")
+    PeriodicTask.objects.update(last_run_at=timezone.now() - timedelta(days=2))
+    # Each reads what is due before one of them has sent it.
+    due = [
+        [entry for entry in each.all_as_schedule().values() if entry.is_due()[0]] for each in beats
+    ]
+    for each, entries in zip(beats, due, strict=True):
+        assert {entry.name for entry in entries} >= {NAME, "by hand"}
+        for entry in entries:
+            each.apply_entry(entry)
+    names = [message.headers["periodic_task_name"] for message in take()]
+    assert sorted(names) == sorted(entry.name for entry in due[0])
+
+
+def test_nothing_is_sent_for_what_keepers_do() -> None:
+    add("celery.backend_cleanup")
+    assert "celery.backend_cleanup" not in DeclaredScheduler(app=app).schedule
+
+
 def test_what_is_sent_expires_as_declared(environment: dict[str, str]) -> None:
     app.control.purge()
     DeclaredScheduler(app=app)

@@ -21,6 +21,10 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "config.health.HealthMiddleware",
+    # Around all others, because each of them may answer: with a redirect, an error, a file.
+    # % for middleware in topology(cookiecutter).middleware
+    "{{middleware}}",
+    # % endfor
     "django.middleware.security.SecurityMiddleware",
     # Serves static files from the web process itself, so that no second server is needed.
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -1,6 +1,7 @@
 """Real workers on a real broker and database, from the request to the receipt."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,12 @@ from pytest_django.live_server_helper import LiveServer
 from config.celery import app
 from config.queues import WORKERS
 from orders.gateway_stand_in import PaymentService
+from orders.models import Order
+from orders.tasks import process_order
 from tests.conftest import wait_until
 from tests.orders.conftest import FINISH
+from workers import dead_letters
+from workers.models import DeadLetter
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
@@ -63,6 +68,21 @@ def test_an_order_survives_a_payment_service_in_trouble(
     wait_until(lambda: payments.refusals, 30)
     payments.behaviour = {}
     assert finish(order_id)["state"] == "completed"
+
+
+def test_an_order_whose_step_failed_for_good_goes_on_once_that_is_sent_again(
+    workers: dict[str, Any],
+    finish: Callable[[str], dict[str, Any]],
+    payments: PaymentService,
+) -> None:
+    # There is no such order yet, and no retry helps.
+    order = Order(email=ORDER["email"], amount=Decimal(ORDER["amount"]))
+    process_order.delay(str(order.id))
+    letter = wait_until(DeadLetter.objects.first, 30)
+    assert letter.task == "orders.tasks.call_gateway"
+    order.save()
+    dead_letters.send_again(letter)
+    assert finish(str(order.id))["state"] == "completed"
 
 
 def test_a_declined_payment_ends_the_order(

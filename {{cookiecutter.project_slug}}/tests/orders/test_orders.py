@@ -1,5 +1,6 @@
 """What an order is, over HTTP and in the services; without workers."""
 
+import re
 import uuid
 from collections.abc import Sequence
 from decimal import Decimal
@@ -144,6 +145,13 @@ def test_the_page_shows_what_is_wrong(client: Client) -> None:
     assert b"Enter a valid email address." in page.content
 
 
+def test_the_pages_hold_nothing_that_their_policy_refuses(client: Client) -> None:
+    pages = [client.get(path).content.decode() for path in ("/", f"/orders/{placed().id}/")]
+    inline = r"<style|<script(?![^>]* src=)|\s(?:style|on[a-z]+)="
+    elsewhere = r"(?:src|href|action)=[\"']?(?:https?:)?//"
+    assert [re.findall(f"{inline}|{elsewhere}", page) for page in pages] == [[], []]
+
+
 def test_a_charge_happens_once_however_often_it_is_asked_for(gateway_url: PaymentService) -> None:
     order = placed()
     for _ in range(2):
@@ -214,6 +222,16 @@ def test_a_finished_order_does_not_fail_later() -> None:
     services.fail(str(order.id), "too late")
     order.refresh_from_db()
     assert order.state == "completed"
+
+
+def test_an_order_that_is_held_says_so_until_it_goes_on(gateway_url: PaymentService) -> None:
+    order = placed()
+    services.hold(str(order.id), "It is delayed.")
+    order.refresh_from_db()
+    assert (order.state, order.failure) == ("placed", "It is delayed.")
+    services.charge(str(order.id), SOMEBODY)
+    order.refresh_from_db()
+    assert (order.state, order.failure) == ("charged", "")
 
 
 class ImpatientMail(BaseEmailBackend):

@@ -1,6 +1,7 @@
 """`make setup`: writes `.env` with secrets of its own, and leaves one that exists alone."""
 
 import os
+import re
 import secrets
 from pathlib import Path
 
@@ -12,14 +13,14 @@ def main() -> None:
     target = ROOT / ".env"
     if target.exists():
         return
-    # Letters, digits, - and _ only: `%`, `#` and `$` mean something to supervisord and shells.
-    secret = secrets.token_urlsafe(50)
     example = (ROOT / ".env.example").read_text()
-    text = example.replace("DJANGO_SECRET_KEY=\n", f"DJANGO_SECRET_KEY={secret}\n")
+    # Letters, digits, - and _ only: `%`, `#` and `$` mean something to supervisord and shells.
+    unset = re.compile(r"^[A-Z_]+=$", re.MULTILINE)
+    text = unset.sub(lambda name: name[0] + secrets.token_urlsafe(50), example)
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
-    print(f"Wrote {target.name}, with a secret key of its own.")
+    print(f"Wrote {target.name}, with secrets of its own.")
 
 
 if __name__ == "__main__":

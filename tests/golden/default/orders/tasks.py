@@ -17,7 +17,7 @@ def process_order(self: Task, order_id: str) -> None:
     """Take an order through its steps, each on the queue that config/queues.py gives it."""
     services.accept(order_id, performer(self))
     steps = chain(call_gateway.si(order_id), render_invoice.si(order_id), send_receipt.si(order_id))
-    steps.on_error(give_up.s(order_id)).delay()
+    steps.on_error(say_so.s(order_id)).delay()
 
 
 @shared_task(
@@ -48,10 +48,10 @@ def send_receipt(self: Task, order_id: str) -> None:
 
 
 @shared_task
-def give_up(request: Any, exception: Exception, traceback: Any, order_id: str) -> None:
-    """End an order as failed, after a step of it failed for good."""
-    logger.error("Order %s has failed in %s: %s", order_id, request.task, exception)
-    services.fail(order_id, "This order could not be completed.")
+def say_so(request: Any, exception: Exception, traceback: Any, order_id: str) -> None:
+    """Tell the customer that a step failed for good: it is a dead letter, and can be sent again."""
+    logger.error("Order %s stopped at %s", order_id, request.task)
+    services.hold(order_id, "This order is delayed. We are looking into it.")
 
 
 def performer(task: Task) -> Performer:

@@ -17,8 +17,9 @@ from django.core.cache import caches
 from django.core.checks import run_checks
 from django.db.backends.signals import connection_created
 
-from workers import connections, preload
+from workers import connections, drain, keeper, preload
 from workers.events import BatchEvents
+from workers.heartbeat import Heartbeat
 from workers.pools import offers
 
 logger = get_logger(__name__)
@@ -64,7 +65,9 @@ class WorkerFixup(DjangoWorkerFixup):
         name = pool_name(self.worker.pool_cls)
         connections.close_all()
         connections.configure(name, most_at_once(self.worker))
+        keeper.configure(name, most_at_once(self.worker))
         self.app.steps["consumer"].add(BatchEvents)
+        self.app.steps["worker"].update((Heartbeat, keeper.Keeper))
         signals.task_prerun.connect(self.on_task_prerun)
         signals.task_postrun.connect(self.on_task_postrun)
         # Outside of tasks, the main process writes down what became of one that was revoked.
@@ -78,6 +81,7 @@ class WorkerFixup(DjangoWorkerFixup):
         if offers(name).forks:
             signals.worker_before_create_process.connect(preload.before_fork)
             signals.worker_process_init.connect(self.on_worker_process_init)
+            signals.worker_shutting_down.connect(drain.bound)
         return self
 
     def on_worker_process_init(self, **kwargs: Any) -> None:

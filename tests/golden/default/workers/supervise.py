@@ -10,15 +10,12 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from config.limits import STOP_WAIT
 from workers.worker import Worker
 
 # supervisord starts groups in this order and stops them in the reverse one, each as a whole
 # before the next: what others need goes last, and workers drain side by side.
 GROUPS = ("backing", "workers", "front")
-
-# Longer than the hard time limit of a task (config/settings/tasks.py), so that a stop never
-# cuts a task short that would have been allowed to finish. Seconds.
-STOP_WAIT = 330
 
 
 @dataclass(frozen=True)

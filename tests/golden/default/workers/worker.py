@@ -14,6 +14,8 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 LONGEST_NAME = 40  # characters; a node name adds the host's, and process lists cut at about 80
 # Redis lists stand beside these keys of kombu's: a queue of such a name kills its worker.
 RESERVED = ("unacked", "unacked_index", "unacked_mutex")
+# What runs beside workers, and is asked whether it lives by that name (workers/health.py).
+TAKEN = {"beat": "sends periodic tasks", "flower": "shows workers"}
 MOST_PROCESSES = 1_000
 TASK = re.compile(r"[A-Za-z0-9_.:*-]+")
 
@@ -86,6 +88,9 @@ def quorum_problems(workers: Iterable[Worker]) -> Iterator[Problem]:
 
 
 def _worker_problems(worker: Worker) -> Iterator[Problem]:
+    if worker.name in TAKEN:
+        reason = f"the name of what {TAKEN[worker.name]}"
+        yield Problem(worker.name, reason, f"choose another, such as {worker.name}_tasks")
     for name in dict.fromkeys((worker.name, *worker.consumes)):
         yield from _name_problems(name)
     pool = POOLS.get(worker.pool)

@@ -22,8 +22,8 @@ class PaymentService(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+    def __init__(self, port: int = 0, host: str = "127.0.0.1") -> None:
+        super().__init__((host, port), _Handler)
         self.lock = threading.Lock()
         self.reset()
 
@@ -84,5 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m orders.gateway_stand_in")
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8001)
-    PaymentService(parser.parse_args().port).serve_forever()
+    options = parser.parse_args()
+    PaymentService(options.port, options.host).serve_forever()

@@ -7,6 +7,7 @@ from decimal import Decimal
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import transaction
+from django.db.models import QuerySet
 
 from orders import gateway
 from orders.models import Invoice, Job, Order
@@ -33,15 +34,25 @@ class Performer:
 
 
 def place(email: str, amount: Decimal, idempotency_key: str | None = None) -> tuple[Order, bool]:
-    """Return the order and whether it is new; a key that was used before gives its order.
+    """Place an order and have it processed; return it and whether it is new.
+
+    A key that was used before gives its order.
 
     Raises KeyTakenError where that order is another one: a key must not open somebody else's.
     """
-    if idempotency_key is None:
-        return Order.objects.create(email=email, amount=amount), True
-    order, created = Order.objects.get_or_create(
-        idempotency_key=idempotency_key, defaults={"email": email, "amount": amount}
-    )
+    # Here, because tasks call this module.
+    from orders.tasks import process_order
+
+    # Both or neither: an order that is there is on its way, whatever dies meanwhile.
+    with transaction.atomic():
+        if idempotency_key is None:
+            order, created = Order.objects.create(email=email, amount=amount), True
+        else:
+            order, created = Order.objects.get_or_create(
+                idempotency_key=idempotency_key, defaults={"email": email, "amount": amount}
+            )
+        if created:
+            process_order.delay_on_commit(str(order.id))  # type: ignore[attr-defined]  # celery-types lacks it
     if (order.email, order.amount) != (email, amount):
         raise KeyTakenError("This key was used for another order.")
     return order, created
@@ -105,15 +116,23 @@ def send_receipt(order_id: str, by: Performer) -> None:
 
 def fail(order_id: str, reason: str) -> None:
     """End the order as failed, unless it has ended already."""
-    ended = (State.COMPLETED, State.FAILED)
-    Order.objects.filter(pk=order_id).exclude(state__in=ended).update(
-        state=State.FAILED, failure=reason[:200]
-    )
+    _open(order_id).update(state=State.FAILED, failure=reason[:200])
+
+
+def hold(order_id: str, reason: str) -> None:
+    """Say why the order does not go on, until it does; it stays in its state."""
+    _open(order_id).update(failure=reason[:200])
+
+
+def _open(order_id: str) -> QuerySet[Order]:
+    return Order.objects.filter(pk=order_id).exclude(state__in=(State.COMPLETED, State.FAILED))
 
 
 def _advance(order_id: str, old: State, new: State, by: Performer, **changes: str) -> bool:
     """Move the order from one state to the next; return False where somebody else already did."""
     with transaction.atomic():
+        # What had stopped it is over.
+        changes = {"failure": "", **changes}
         moved = Order.objects.filter(pk=order_id, state=old).update(state=new, **changes)
         if moved:
             # Where jobs are in a database of their own, one is left of a run that failed to commit.

@@ -7,6 +7,8 @@ from configparser import ConfigParser
 import pytest
 from django.core.checks import run_checks
 
+from accounts.tasks import remove_expired_sessions
+from config import limits
 from config.celery import app
 from config.queues import ROUTES, WORKERS
 from workers import checks, run, supervise
@@ -50,6 +52,15 @@ def test_a_repeated_worker_is_refused() -> None:
 @pytest.mark.parametrize("route", [{"app.tasks.send": "nowhere"}, {"no name": "mail"}])
 def test_a_route_that_cannot_work_is_refused(route: dict[str, str]) -> None:
     assert len(problems([Worker("mail")], route)) == 1
+
+
+def test_the_checks_refuse_a_task_that_no_stop_would_wait_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(remove_expired_sessions, "time_limit", limits.TASK + 1)
+    (error,) = run_checks()
+    assert remove_expired_sessions.name in error.msg
+    assert f"Set TASK in config/limits.py to {limits.TASK + 1}" in str(error.hint)
 
 
 def test_the_checks_refuse_a_route_to_an_undeclared_queue(monkeypatch: pytest.MonkeyPatch) -> None:

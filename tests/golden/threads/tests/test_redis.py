@@ -4,9 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_settings import PRODUCTION, bare, python, show
-
-__all__ = ["bare"]
+from tests.production import PRODUCTION, python, show
 
 VARIABLES = [name for name, value in PRODUCTION.items() if value.startswith("redis://")]
 

@@ -13,9 +13,7 @@ import pytest
 from config.celery import app
 from config.schedule import SCHEDULE
 from tests.conftest import START
-from tests.test_settings import bare, python
-
-__all__ = ["bare"]
+from tests.production import python
 
 if not SCHEDULE:
     pytest.skip("config/schedule.py declares nothing", allow_module_level=True)

@@ -1,12 +1,7 @@
 """The settings of a serious deployment, and how they refuse a bad environment."""
 
-import os
 import re
-import secrets
-import shutil
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,9 +9,10 @@ import pytest
 from celery.app.defaults import NAMESPACES, flatten
 from django.conf import settings
 
+from config import limits
 from config.queues import WORKERS
 from config.settings import tasks
-from workers import supervise
+from tests.production import PRODUCTION, python, show
 
 EXPECTED = {
     "TASK_SERIALIZER": "json",
@@ -66,51 +62,14 @@ def test_celery_knows_every_setting() -> None:
     assert ours - known == set()
 
 
-def test_a_stop_waits_for_the_longest_task() -> None:
-    assert settings.CELERY_TASK_SOFT_TIME_LIMIT < settings.CELERY_TASK_TIME_LIMIT
-    assert settings.CELERY_TASK_TIME_LIMIT < supervise.STOP_WAIT
+def test_no_limit_cuts_short_what_the_one_before_allows() -> None:
+    nested = [limits.SOFT, limits.TASK, limits.DRAIN, limits.STOP_WAIT, limits.GRACE]
+    assert nested == sorted(set(nested))
+    assert settings.CELERY_TASK_SOFT_TIME_LIMIT == limits.SOFT
+    assert settings.CELERY_TASK_TIME_LIMIT == limits.TASK
 
 
-PRODUCTION = {
-    "DJANGO_SECRET_KEY": secrets.token_urlsafe(50),
-    "DJANGO_DEBUG": "false",
-    "DJANGO_ALLOWED_HOSTS": "example.com",
-    "DATABASE_URL": "postgresql://user:password@localhost:5432/service",
-    "CELERY_BROKER_URL": "redis://:password@localhost:6379/0",
-    "CELERY_RESULT_BACKEND": "redis://:password@localhost:6379/1",
-    "CACHE_URL": "redis://:password@localhost:6379/2",
-}
 REQUIRED = [name for name in PRODUCTION if name != "DJANGO_DEBUG"]
-
-
-@pytest.fixture(scope="session")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project without its .env, which would fill in what a test leaves out."""
-    root = Path(__file__).parents[1]
-    copy = tmp_path_factory.mktemp("bare") / "project"
-    shutil.copytree(root, copy, ignore=shutil.ignore_patterns(".*", "__pycache__"))
-    return copy
-
-
-def python(
-    folder: Path, *arguments: str, **changes: str | None
-) -> subprocess.CompletedProcess[str]:
-    """Run Python with production's environment and these changes; None leaves a variable out."""
-    values = {"PATH": os.environ["PATH"], **PRODUCTION, **changes}
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env={name: value for name, value in values.items() if value is not None},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-
-
-def test_the_deployment_check_is_clean(bare: Path) -> None:
-    result = python(bare, "manage.py", "check", "--deploy", "--fail-level", "WARNING")
-    assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize(
@@ -168,11 +127,6 @@ def test_publishing_gives_up_on_a_broker_that_is_silent(bare: Path) -> None:
             DJANGO_SETTINGS_MODULE="config.settings",
         )
     assert "kombu.exceptions.OperationalError" in result.stderr
-
-
-def show(folder: Path, names: str, **changes: str | None) -> str:
-    code = f"import config.settings as s; print({names})"
-    return python(folder, "-c", code, **changes).stdout.strip()
 
 
 def test_debug_is_off_unless_somebody_asks(bare: Path) -> None:

@@ -15,3 +15,6 @@ class WorkersConfig(AppConfig):
         import_module("config.celery")
         import_module("workers.checks")
         import_module("workers.connection_checks")
+        import_module("workers.deployment")
+        # Receivers of Celery's signals, which need the models.
+        import_module("workers.poison")

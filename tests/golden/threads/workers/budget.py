@@ -69,3 +69,12 @@ def share(worker: Worker, strategy: str, vendor: str, largest: int) -> Share:
     }[held(strategy, vendor, worker.pool)]
     processes = worker.processes[1] if isinstance(worker.processes, tuple) else worker.processes
     return Share(worker.name, processes, each, how)
+
+
+def covers_keeper(worker: Worker, strategy: str, vendor: str, largest: int) -> bool:
+    """Tell whether the pool of a process lends its keeper a connection too (workers/keeper.py).
+
+    Where it is a child's, or may be of one, the main process opens another, for a moment.
+    """
+    pooled = held(strategy, vendor, worker.pool) == POOLED
+    return pooled and not offers(worker.pool).forks and pool_size(worker, largest) > 1

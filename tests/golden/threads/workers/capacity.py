@@ -1,6 +1,6 @@
 """How many connections this deployment may open to each database, and how many its server allows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from celery import current_app
@@ -8,9 +8,10 @@ from django.conf import settings
 from django.db import connections
 
 from config.queues import WORKERS
-from workers.budget import Share, share
+from workers.budget import Share, covers_keeper, share
 from workers.connections import largest_pool
 from workers.pools import offers
+from workers.worker import Worker
 
 # The connections that anybody may use: those of the server, of this database and of this role.
 POSTGRESQL = """
@@ -29,22 +30,32 @@ class UnknownLimitError(Exception):
     """PgBouncer does not tell its limits."""
 
 
-def shares(alias: str) -> list[Share]:
-    """Return what each kind of process may take of the connections to a database."""
+def shares(alias: str, workers: Sequence[Worker] | None = None) -> list[Share]:
+    """Return what each kind of process may take of the connections to a database.
+
+    workers: those that are declared, where nothing else is said.
+    """
+    workers = WORKERS if workers is None else workers
     vendor, strategy = connections[alias].vendor, settings.DATABASE_CONNECTION
-    workers = [share(worker, strategy, vendor, largest_pool()) for worker in WORKERS]
-    return [*workers, *_others()]
+    taken = [share(worker, strategy, vendor, largest_pool()) for worker in workers]
+    apart = [
+        each.processes
+        for worker, each in zip(workers, taken, strict=True)
+        if not covers_keeper(worker, strategy, vendor, largest_pool())
+    ]
+    keepers = [Share("keepers", sum(apart), 1, "1 for a moment")] if apart else []
+    return [*taken, *keepers, *_others(workers)]
 
 
-def _others() -> Iterator[Share]:
+def _others(workers: Sequence[Worker]) -> Iterator[Share]:
     web = settings.WEB_THREADS
     yield Share("web", settings.WEB_CONCURRENCY, web, f"{web}, one a thread")
     if current_app.conf.result_backend == "django-db":
         # Of a task that was revoked, or whose child was killed.
-        apart = [worker for worker in WORKERS if not offers(worker.pool).greenlets]
+        apart = [worker for worker in workers if not offers(worker.pool).greenlets]
         processes = sum(share(worker, "", "", 1).processes for worker in apart)
         yield Share("main processes", processes, 1, "1 for results")
-    if "django_celery_beat" in settings.INSTALLED_APPS:
+    if hasattr(settings, "CELERY_BEAT_SCHEDULER"):
         yield Share("beat", 1, 1, "1 persistent")
     yield Share("a command", 1, 1, "1, such as migrate")
 

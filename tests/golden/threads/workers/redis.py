@@ -6,6 +6,11 @@ from typing import Any
 
 from celery import bootsteps, current_app
 
+from workers import dead_letters, keeper
+from workers.models import DeadLetter
+from workers.presence import Presence
+from workers.transport import MALFORMED
+
 
 class AskAtOnce(bootsteps.StartStopStep):
     """Asks for the next task as soon as a slot is free.
@@ -43,4 +48,17 @@ class AskAtOnce(bootsteps.StartStopStep):
         parent.connection.drain_events = drain_events
 
 
+def keep_malformed() -> None:
+    """Park what is no message at all, and was put aside when it should have been handed out."""
+    with current_app.connection_for_read() as connection:
+        client: Any = connection.default_channel.client  # type: ignore[attr-defined]
+        while (text := client.lindex(MALFORMED, -1)) is not None:
+            history = "It is not the JSON that a message is on Redis."
+            dead_letters.park(DeadLetter.Reason.MALFORMED, history, body=text)
+            # Not the last one, whatever it is: another worker may be at it.
+            client.lrem(MALFORMED, -1, text)
+
+
+keeper.CHORES.append((30, "workers.redis.keep_malformed"))
 current_app.steps["consumer"].add(AskAtOnce)
+current_app.steps["worker"].add(Presence)

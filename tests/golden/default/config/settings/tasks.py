@@ -1,5 +1,6 @@
 """Celery: delivery, limits, queues. Each setting that is not the default carries its reason."""
 
+from config.limits import SOFT, TASK
 from config.queues import QUEUES, ROUTES
 from config.settings.base import TIME_ZONE
 
@@ -33,8 +34,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 # How long a broker may take to answer a publish. Seconds.
 PUBLISH_TIMEOUT = 5
-# Publishing tries twice: a request fails at once where the broker refuses, and within seconds where
-# it is silent.
+# Tries twice what is sent by name or to another broker; workers/publishing.py has its own for tasks.
 CELERY_TASK_PUBLISH_RETRY_POLICY = {
     "max_retries": 1,
     "interval_start": 0.1,
@@ -42,12 +42,40 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {
     "interval_max": 1.0,
 }
 
+# --- What cannot succeed ----------------------------------------------------------------------
+
+# A task whose process was killed runs again; the next setting bounds how often.
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+# A task that kills its process each time is started so often; then it is a dead letter.
+POISON_STARTS = 3
+# Keeps what no worker can make a task of; by default it is thrown away.
+CELERY_WORKER_CONSUMER = "workers.consumer:Consumer"
+# While the database is away nothing can be kept: what failed goes back to the broker, and not at
+# once, or it would go round and round. Seconds.
+PARKING_PAUSE = 5
+# Large messages slow every worker down, and brokers keep them in memory: send an id instead. Bytes.
+MESSAGE_LIMIT = 256 * 1024
+
+# Rows that outlive what they are for, and for how long they may. Days.
+RETENTION_DAYS = {
+    # A redelivered task must still find that its effect has happened.
+    "effects": 30,
+    # Of a task that never ended; all others are gone with it.
+    "starts": 7,
+    # Somebody has sent it again or discarded it, and may want to know.
+    "settled dead letters": 30,
+    # Nobody has; its deletion is logged.
+    "waiting dead letters": 90,
+    # No broker has taken it: it becomes a dead letter.
+    "outbox": 7,
+}
+
 # --- Limits -----------------------------------------------------------------------------------
 
-# Raises SoftTimeLimitExceeded inside the task, which can still tidy up (prefork only). Seconds.
-CELERY_TASK_SOFT_TIME_LIMIT = 240
-# Ends a task that ignored the soft limit (prefork, gevent). Seconds.
-CELERY_TASK_TIME_LIMIT = 300
+# Lets a task tidy up (prefork only).
+CELERY_TASK_SOFT_TIME_LIMIT = SOFT
+# Ends a task that ignored that one (prefork, gevent).
+CELERY_TASK_TIME_LIMIT = TASK
 # The longest countdown, ETA or retry pause that a task may have. Seconds.
 LONGEST_COUNTDOWN = 15 * 60
 # A prefork child is replaced after so many tasks, so that a slow leak cannot grow for ever.

@@ -8,6 +8,7 @@ try:
     from config.settings.broker import *
     from config.settings.caches import *
     from config.settings.connections import *
+    from config.settings.csp import *
     from config.settings.databases import *
     from config.settings.logs import *
     from config.settings.mail import *

@@ -14,6 +14,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "csp",
     "django_celery_beat",
     "accounts",
     "workers",
@@ -22,6 +23,8 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "config.health.HealthMiddleware",
+    # Around all others, because each of them may answer: with a redirect, an error, a file.
+    "csp.middleware.CSPMiddleware",
     "django.middleware.security.SecurityMiddleware",
     # Serves static files from the web process itself, so that no second server is needed.
     "whitenoise.middleware.WhiteNoiseMiddleware",

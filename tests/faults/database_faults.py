@@ -1,0 +1,143 @@
+"""Faults of the database, and of the result backend."""
+
+import time
+from contextlib import ExitStack
+
+import psycopg
+import pytest
+
+from tests.faults.broker_faults import AWAY
+from tests.faults.cells import Fault
+from tests.faults.programs import awaited
+from tests.faults.scene import Scene
+from tests.faults.servers import MAX_CONNECTIONS
+from tests.faults.worker_faults import died_of
+
+FORKS = "only prefork forks"
+TABLES = ("orders_job", "loyalty_entry")
+# Every fifth write is refused, as PostgreSQL itself does; the sequence counts beyond the rollback.
+CONFLICTS = """
+CREATE SEQUENCE conflicts; CREATE SEQUENCE writes;
+CREATE FUNCTION conflict() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  IF nextval('writes') % 5 = 0 THEN
+    IF nextval('conflicts') % 2 = 0 THEN
+      RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01';
+    END IF;
+    RAISE EXCEPTION 'could not serialize access' USING ERRCODE = '40001';
+  END IF;
+  RETURN NEW;
+END $$
+"""
+
+
+def restarted(scene: Scene) -> str:
+    """It is away for a while."""
+    scene.servers.restart_postgresql(AWAY)
+    return "stopped and started"
+
+
+def sessions_ended(scene: Scene) -> str:
+    """In mid-task, three times."""
+    ended = 0
+    for _ in range(3):
+        ended += scene.sessions("count(pg_terminate_backend(pid))")
+        time.sleep(1)
+    assert ended, "there was no session"
+    return f"{ended} sessions terminated"
+
+
+def exhausted(scene: Scene) -> str:
+    """Somebody else takes every connection that there is."""
+    with ExitStack() as stack:
+        taken = 0
+        end = time.monotonic() + AWAY
+        while time.monotonic() < end:
+            try:
+                stack.enter_context(psycopg.connect(scene.servers.postgresql, connect_timeout=3))
+                taken += 1
+            except psycopg.OperationalError:
+                time.sleep(0.1)
+        with pytest.raises(
+            psycopg.OperationalError, match=r"too many clients|remaining connection"
+        ):
+            psycopg.connect(scene.database, connect_timeout=3).close()
+    return f"{taken} of {MAX_CONNECTIONS} connections taken"
+
+
+def bounced(scene: Scene) -> str:
+    """The sessions behind PgBouncer end."""
+    return sessions_ended(scene)
+
+
+def forked(scene: Scene) -> str:
+    """Children are forked by a process that is connected; one more, after a child died."""
+    for worker in scene.workers:
+        inodes = {c.laddr.port for c in worker.process.net_connections() if c.raddr}
+        assert inodes, "the main process is not connected"
+    scene.arm("die-in-charge")
+    return f"child {died_of(scene, 'die-in-charge')} replaced by one of a connected parent"
+
+
+def results_away(scene: Scene) -> str:
+    """Nobody can write down how a task ended."""
+    proxy = scene.proxies["results"]
+    proxy.refuses = True
+    cut = proxy.cut()
+    assert cut, "there was no connection to cut"
+    time.sleep(2 * AWAY)
+    proxy.refuses = False
+    return f"{cut} connections cut"
+
+
+def conflicting(scene: Scene) -> str:
+    """Deadlocks and serialization failures, as the server reports them."""
+    with psycopg.connect(scene.database, autocommit=True) as connection:
+        connection.execute(CONFLICTS.encode())
+        for table in TABLES:
+            connection.execute(
+                f"CREATE TRIGGER conflict BEFORE INSERT ON {table} "
+                "FOR EACH ROW EXECUTE FUNCTION conflict()".encode()
+            )
+
+        def conflicts() -> int:
+            row = connection.execute("SELECT last_value, is_called FROM conflicts").fetchone()
+            return int(row[0]) if row and row[1] else 0
+
+        awaited(lambda: conflicts() >= 5, 30, "conflicts have happened")
+        count = conflicts()
+        connection.execute("DROP FUNCTION conflict CASCADE")
+    return f"{count} conflicts"
+
+
+DATABASE_FAULTS = [
+    Fault("D1", "restart", restarted, away="database", may_fail=True, extra=40),
+    Fault("D2", "sessions terminated", sessions_ended, may_fail=True, extra=40),
+    Fault("D3", "connections exhausted", exhausted, may_fail=True, away="database", extra=40),
+    Fault(
+        "D4",
+        "sessions behind PgBouncer terminated",
+        bounced,
+        may_fail=True,
+        bounced=True,
+        extra=40,
+        answers={"db_connection": "pgbouncer"},
+    ),
+    Fault(
+        "D5",
+        "forked while connected",
+        forked,
+        pools=("prefork",),
+        reason=FORKS,
+        extra=4,
+        environment={"FAULT_FORK_CONNECTED": "1"},
+    ),
+    Fault(
+        "D6",
+        "result backend away",
+        results_away,
+        proxied=frozenset({"results"}),
+        answers={"result_backend": "redis"},
+        extra=40,
+    ),
+    Fault("D7", "deadlocks, serialization failures", conflicting, may_fail=True, extra=40),
+]

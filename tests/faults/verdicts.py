@@ -1,0 +1,30 @@
+"""What is not proven: cells that are degraded, and faults that no cell has yet. Committed, with reasons."""
+
+# By fault, or by fault and broker: what is lost at the most, and why it must be so.
+DEGRADED = {
+    "B7": (
+        "at most what stood in the deleted queue; a broker that is told to delete confirmed messages "
+        "does so. Workers declare the queue again and go on."
+    ),
+    "B9-redis": (
+        "at most what was in flight: a Redis without `appendonly yes` comes back empty. "
+        "Workers say so; the template's own deployment has it on."
+    ),
+}
+
+# What may be repeated, in every cell: reported apart, and never counted as doubled.
+MAIL = (
+    "A mail server knows no key: a receipt whose sender dies between the mail and the commit is sent "
+    "again, under the same Message-ID. At most one for each task that a dead process had in hand."
+)
+
+NOT_YET = {
+    "S3": "clock jump: needs a clock of a cell's own",
+    "S4": "old and new workers together: needs two versions of one project in a cell",
+    "S6": "a route changed with messages in the old queue: the same",
+}
+
+
+def degraded(cell: str) -> str:
+    """Return why a cell may lose something, empty where it may not."""
+    return next((why for name, why in DEGRADED.items() if f"{cell}-".startswith(f"{name}-")), "")

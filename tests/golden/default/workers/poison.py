@@ -1,0 +1,103 @@
+"""Parks a task that kills its process each time, after a few starts and before the next one.
+
+A first delivery costs nothing: only of messages that were handed out before, each start is a row, and
+gone once the task has ended.
+"""
+
+from threading import Lock
+from typing import Any
+
+from celery import signals, states
+from celery.exceptions import Reject
+from celery.utils.log import get_logger
+from django.conf import settings
+from django.db import Error
+
+from workers import connections, dead_letters, failures
+from workers.models import DeadLetter, Start
+
+logger = get_logger(__name__)
+
+# Where tasks share a process it may have died of any of them. Of those that were in it twice one runs
+# at a time, so that only the one that kills it again is counted again.
+_alone = Lock()
+# What a suspect waits for its turn comes off the time that it may run: so much at most, as a part of it.
+PATIENCE = 1 / 10
+
+
+class PoisonError(Exception):
+    """A task whose process died each time that it was started."""
+
+
+def guard(task: Any) -> None:
+    """Count a start, or refuse it. Called in autocommit: the fixup has settled the connection.
+
+    Raises PoisonError once it is parked, and Reject where it is given back: the database is away, or
+    other suspects take their time.
+    """
+    request = task.request
+    if not is_redelivered(request):
+        return
+    try:
+        starts = list(Start.objects.filter(task_id=request.id).order_by("started_at"))
+        if len(starts) < settings.POISON_STARTS - 1:
+            if starts:
+                _wait_for_turn(task)
+            Start.objects.create(task_id=request.id, worker=request.hostname)
+            request.counted = True
+            return
+        history = "Its process died over its first start, and over each of these:\n" + "\n".join(
+            f"{start.started_at:%F %T} on {start.worker}" for start in starts
+        )
+        dead_letters.park_request(DeadLetter.Reason.POISON, task.name, request, history)
+        # Sent again, it is counted anew.
+        forget(request.id)
+    except Error as away:
+        raise failures.give_back(task, away) from away
+    request.parked = True
+    raise PoisonError(f"Its process died {settings.POISON_STARTS} times; it is a dead letter now.")
+
+
+def _wait_for_turn(task: Any) -> None:
+    # Others can use the connection meanwhile.
+    connections.give_back()
+    limit = task.request.time_limit or task.time_limit or settings.CELERY_TASK_TIME_LIMIT
+    if not _alone.acquire(timeout=limit * PATIENCE):
+        raise Reject("other tasks that may have killed their process come first", requeue=True)
+    task.request.alone = True
+
+
+@signals.task_postrun.connect
+def ended(sender: Any, state: str | None = None, **kwargs: Any) -> None:
+    """Forget the starts of a task that has ended in Python.
+
+    state: None where it has not: what it raised ends its process, or somebody killed its greenlet.
+    """
+    request = sender.request
+    if not is_redelivered(request):
+        return
+    try:
+        # Of a transaction that the task has left open, what follows would be a part.
+        connections.settle()
+        # What was given back before it started has not ended.
+        if state and vars(request).get("counted"):
+            forget(request.id)
+        if state == states.SUCCESS:
+            # Its failure was kept, and then its worker killed before that was acknowledged.
+            waiting = DeadLetter.State.WAITING
+            DeadLetter.objects.filter(task_id=request.id, state=waiting).delete()
+    except Error as error:
+        logger.warning("The starts of %s[%s] stay: %s", sender.name, request.id, error)
+    finally:
+        if vars(request).get("alone"):
+            _alone.release()
+
+
+def forget(task_id: str) -> None:
+    """Forget the starts of a task."""
+    Start.objects.filter(task_id=task_id).delete()
+
+
+def is_redelivered(request: Any) -> bool:
+    """Tell whether the broker has handed the message out before."""
+    return bool((request.delivery_info or {}).get("redelivered"))

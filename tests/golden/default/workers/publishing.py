@@ -1,0 +1,69 @@
+"""Publishes in bounded time, also to a broker that is silent, and leaves one alone that is away."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from amqp.exceptions import MessageNacked
+from celery import current_app
+from django.conf import settings
+from kombu.exceptions import OperationalError
+
+# Connects once, if at all. With one retry kombu has a silent broker hold a request for 15 s.
+ONCE = {"max_retries": 0, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+QUICKLY = 1  # seconds
+# How long a process that has just missed its broker does not try again. Seconds.
+PAUSE = 5
+
+_away_until = 0.0
+
+
+class AwayError(OperationalError):
+    """The broker was missed a moment ago, and is not asked again yet."""
+
+
+def refusals() -> tuple[type[BaseException], ...]:
+    """Return what publishing raises where the broker does not take a message."""
+    transport = current_app.connection_for_write()
+    errors = {*transport.connection_errors, *transport.channel_errors}
+    # kombu has it among Redis's, and a queue that is not declared is one as well.
+    return (OperationalError, MessageNacked, *(errors - {KeyError}))
+
+
+def bounded(send: Callable[..., Any], producer: Any = None, **options: Any) -> Any:
+    """Have `send` publish, and return what it does.
+
+    producer: the one to publish with, where it is not one of the process's own.
+
+    Raises one of refusals() where the broker does not confirm; it may have the message all the same.
+    """
+    global _away_until
+    # A property of AMQP's own, because a retry repeats headers.
+    ours = {"confirm_timeout": settings.PUBLISH_TIMEOUT, "timestamp": int(time.time())}
+    how = {**ours, "retry": True, "retry_policy": ONCE, **options}
+    with current_app.producer_or_acquire(producer) as producer:
+        if time.monotonic() < _away_until:
+            raise AwayError("the broker was missed a moment ago")
+        begun = time.monotonic()
+        try:
+            try:
+                return _attempt(send, producer, how)
+            except refusals():
+                # That the broker has closed a connection since is noticed at once, and then another
+                # one may do. Silence has taken its time already.
+                if time.monotonic() - begun > QUICKLY:
+                    raise
+                return _attempt(send, producer, how)
+        except refusals():
+            _away_until = time.monotonic() + PAUSE
+            raise
+
+
+def _attempt(send: Callable[..., Any], producer: Any, how: dict[str, Any]) -> Any:
+    try:
+        return send(producer=producer, **how)
+    except refusals():
+        # Closed in order, a connection to a silent broker would wait for its answer without end.
+        producer.connection.collect()
+        producer.revive(producer.connection)
+        raise

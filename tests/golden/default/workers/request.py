@@ -1,0 +1,115 @@
+"""Parks, in the main process of a worker, what ended where its own process could not say so."""
+
+# celery-types has this class as it once was.
+# mypy: disable-error-code="attr-defined, misc, override"
+
+import time
+from typing import Any
+
+from billiard.einfo import ExceptionWithTraceback
+from celery.app.task import Context
+from celery.exceptions import (
+    InvalidTaskError,
+    TaskPredicate,
+    Terminated,
+    TimeLimitExceeded,
+    WorkerLostError,
+)
+from celery.utils.log import get_logger
+from celery.worker import request as celery_request
+from celery.worker import state
+from django.conf import settings
+from django.db import Error
+from kombu.asynchronous import get_event_loop
+
+from workers import connections, dead_letters, poison
+from workers.models import DeadLetter
+
+logger = get_logger(__name__)
+
+LOST = (WorkerLostError, SystemExit, KeyboardInterrupt)
+
+
+class Request(celery_request.Request):
+    """A message in hand. What fails for good is a row before it is acknowledged."""
+
+    # Whether the row is there; None where none was needed yet.
+    kept: bool | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _, _, embed = self._payload
+        given = isinstance(self.args, list | tuple) and isinstance(self.kwargs, dict)
+        if not (given and isinstance(embed or {}, dict)):
+            # Else it would fail where nobody acknowledges it, and hold its slot.
+            raise InvalidTaskError("its body holds no arguments")
+
+    def on_timeout(self, soft: bool, timeout: float) -> None:
+        """Park what exceeded its hard time limit; a worker that stops gives it back instead."""
+        if soft or state.should_terminate or self.keep(str(TimeLimitExceeded(timeout))):
+            super().on_timeout(soft, timeout)
+
+    def on_failure(
+        self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False
+    ) -> None:
+        """Park what failed, unless the task itself has, or it is given back."""
+        exc = exc_info.exception
+        if isinstance(exc, ExceptionWithTraceback):
+            exc = exc.exc
+        given_back = (
+            isinstance(exc, LOST) and self.task.acks_late and self.task.reject_on_worker_lost
+        )
+        elsewhere = given_back or isinstance(exc, (TaskPredicate, Terminated))
+        parked = return_ok and not exc_info.internal
+        if elsewhere or parked or self.keep(str(exc_info)):
+            super().on_failure(exc_info, send_failed_event, return_ok)
+
+    def reject(self, requeue: bool = False) -> None:
+        """Put the message back, or park it: a broker would drop it, or keep it apart as well."""
+        if requeue or self.acknowledged:
+            super().reject(requeue=requeue)
+        elif self.keep("It was rejected."):
+            self.acknowledge()
+
+    def cancel(self, *args: Any, **kwargs: Any) -> None:
+        """End a task that somebody else will run again; its process did not die of it."""
+        super().cancel(*args, **kwargs)
+        try:
+            self.forget()
+        except Error as error:
+            logger.warning("The starts of %s[%s] stay: %s", self.name, self.id, error)
+        finally:
+            connections.close_all()
+
+    def keep(self, history: str) -> bool:
+        """Park it and return True, or have it given back a little later."""
+        if self.kept is None:
+            request: Context = self._context
+            try:
+                dead_letters.park_request(
+                    DeadLetter.Reason.FAILED, self.task.name, request, history
+                )
+                self.forget()
+                request.parked = True
+                self.kept = True
+            except Error as error:
+                logger.warning("%s[%s] goes back to the broker: %s", self.name, self.id, error)
+                self.kept = False
+                celery_request.task_ready(self)
+                self.give_back()
+            finally:
+                connections.close_all()
+        return self.kept
+
+    def forget(self) -> None:
+        """Forget its starts, where any were counted."""
+        if poison.is_redelivered(self._context):
+            poison.forget(self.id)
+
+    def give_back(self) -> None:
+        """Put the message back after a pause: at once, it would come back at once."""
+        if hub := get_event_loop():
+            hub.call_later(settings.PARKING_PAUSE, self.reject, True)
+        else:
+            time.sleep(settings.PARKING_PAUSE)
+            self.reject(requeue=True)

@@ -1,0 +1,35 @@
+"""Keeps a fork and a thread that is at work from happening at the same moment."""
+
+import os
+from threading import Lock
+
+# How long a fork waits for the thread. Seconds.
+PATIENCE = 10
+
+
+class ForkLock:
+    """Held by a thread while it works, and by each fork of its process.
+
+    A child must not begin with a connection, or a lock of some library, that is in the hands of a
+    thread which the child does not have: it would wait for that lock for ever.
+    """
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.taken = False
+        os.register_at_fork(
+            before=self._take, after_in_parent=self._give_back, after_in_child=self._give_back
+        )
+
+    def __enter__(self) -> None:
+        self.lock.acquire()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.lock.release()
+
+    def _take(self) -> None:
+        self.taken = self.lock.acquire(timeout=PATIENCE)
+
+    def _give_back(self) -> None:
+        if self.taken:
+            self.lock.release()

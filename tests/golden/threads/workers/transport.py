@@ -1,0 +1,150 @@
+"""Redis as a broker that loses no message while it hands one out, and misses a dead worker soon.
+
+kombu takes a message off its queue in one step and writes down in a second one that somebody has
+it: a worker that dies in between takes the message with it. Here one script does both. Since a
+script cannot wait, an idle worker waits for a bell, which rings for each message that is sent.
+"""
+
+# celery-types leaves out what a transport is made of.
+# mypy: disable-error-code="attr-defined, misc"
+
+from pathlib import Path
+from queue import Empty
+from time import monotonic, time
+from typing import Any
+from uuid import uuid4
+from weakref import WeakSet
+
+from django.conf import settings
+from kombu.connection import resolve_aliases
+from kombu.transport import redis, virtual
+from kombu.utils.json import dumps, loads
+
+# Everyone who takes messages; whether one is alive; which messages it has.
+CONSUMERS = "unacked:consumers"
+ALIVE = "unacked:{}:alive"
+HELD = "unacked:{}"
+# What is no message at all. It would stop each worker that reads it.
+MALFORMED = "unacked:malformed"
+BELL = "{}.bell"
+# Enough to wake every idle worker; all others ask without being woken.
+BELLS = 100
+
+resolve_aliases["workers.transport:Transport"] = "redis"  # as logs and monitors name it
+
+CLAIM = Path(__file__).with_name("claim.lua").read_text()
+
+
+class QoS(redis.QoS):
+    """Which messages this process has not acknowledged."""
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Remember a message. Of one that was claimed Redis knows already."""
+        if delivery_tag == self.channel.claimed:
+            virtual.QoS.append(self, message, delivery_tag)
+        else:
+            super().append(message, delivery_tag)
+
+    def _remove_from_indices(self, delivery_tag: str, pipe: Any = None) -> Any:
+        held = HELD.format(self.channel.consumer)
+        return super()._remove_from_indices(delivery_tag, pipe).srem(held, delivery_tag)
+
+
+class Channel(redis.Channel):
+    """Claims messages, and rings for those that it sends."""
+
+    QoS = QoS
+    #: Those of this process that take messages.
+    consuming: WeakSet["Channel"] = WeakSet()
+    #: The tag of the message that was claimed last.
+    claimed = ""
+    #: Whether to ask for a message next, rather than wait for the bell.
+    ask = True
+    #: Whether the bell has rung for what is asked next.
+    woken = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.global_keyprefix:
+            raise ValueError(
+                "global_keyprefix is not known to claim.lua: use a database of its own"
+            )
+        self.consumer = uuid4().hex
+        #: Queues whose messages nobody acknowledges, such as answers to `inspect`.
+        self.unacknowledged: set[str] = set()
+
+    def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> Any:
+        """Take messages of a queue from now on."""
+        if no_ack:
+            self.unacknowledged.add(queue)
+        else:
+            self.consuming.add(self)
+            self.say_alive()
+        return super().basic_consume(queue, no_ack, *args, **kwargs)
+
+    def say_alive(self) -> None:
+        """Keep for a while what this one has from being handed to others."""
+        alive = ALIVE.format(self.consumer)
+        with self.conn_or_acquire() as client, client.pipeline() as pipe:
+            pipe.set(alive, 1, ex=settings.WORKER_SILENCE).sadd(CONSUMERS, self.consumer).execute()
+
+    def _put(self, queue: str, message: Any, **kwargs: Any) -> Any:
+        if kwargs.get("_publish_batch") or queue in self._expires:
+            return super()._put(queue, message, **kwargs)
+        key = self._q_for_pri(queue, self._get_message_priority(message, reverse=False))
+        bell = BELL.format(queue)
+        with self.conn_or_acquire() as client, client.pipeline() as pipe:
+            pipe.lpush(key, dumps(message)).lpush(bell, 1).ltrim(bell, 0, BELLS - 1).execute()
+
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        queues = self._queue_cycle.consume(len(self.active_queues))
+        if not queues:
+            return
+        if self.ask:
+            self._asked = [queue for _ in self.priority_steps for queue in queues]
+            keys = [self.unacked_key, self.unacked_index_key, HELD.format(self.consumer), MALFORMED]
+            for priority in self.priority_steps:
+                for queue in queues:
+                    keys += [self._q_for_pri(queue, priority), BELL.format(queue)]
+            command = ["EVAL", CLAIM, len(keys), *keys, time(), int(self.woken)]
+        else:
+            command = ["BRPOP", *map(BELL.format, queues), timeout or self.brpop_timeout]
+        self._in_poll = self.client.connection
+        self._brpop_sent_at = monotonic()
+        self.client.connection.send_command(*command)
+
+    def _brpop_read(self, **options: Any) -> bool:
+        asked, self.ask = self.ask, True
+        connection = self.client.connection
+        try:
+            answer = self.client.parse_response(connection, "EVAL" if asked else "BRPOP", **options)
+            self.woken = bool(answer) and not asked
+            if not (asked and answer):
+                self.ask = not asked
+                raise Empty
+            number, tag, content = answer
+            self.claimed, queue = tag.decode(), self._asked[number]
+            try:
+                message = loads(content.decode(errors="replace"))
+            except ValueError as error:  # Lua reads more than JSON
+                with self.qos._remove_from_indices(self.claimed) as pipe:
+                    pipe.lpush(MALFORMED, content).execute()
+                raise Empty from error
+            self._queue_cycle.rotate(queue)
+            if queue in self.unacknowledged:
+                self.qos._remove_from_indices(self.claimed).execute()
+            self.connection._deliver(message, queue)
+            return True
+        except self.connection_errors:
+            # Has the next round connect again.
+            connection.disconnect()
+            raise
+        finally:
+            self._in_poll = None
+            self._flush_brpop_reauth()
+
+
+class Transport(redis.Transport):
+    """The transport with such channels."""
+
+    Channel = Channel

@@ -1,0 +1,70 @@
+"""What a worker says of a Redis that may lose tasks, or has."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from tests.probed import Probed, probed
+from tests.servers import real_redis
+from tests.test_transport import silence
+
+SAFE = ("--appendonly", "yes")
+FORGETFUL = ("--appendonly", "no", "--save", "")
+SMALL = ("--maxmemory", "3mb", "--maxmemory-policy", "allkeys-lru")
+
+
+@pytest.fixture
+def on(tmp_path: Path, environment: Any) -> Callable[[str], Probed]:
+    """Render a project whose broker is a given server."""
+
+    def make(redis: str) -> Probed:
+        url = f"sqlite:///{tmp_path}/db.sqlite3"
+        project = probed(
+            tmp_path, environment("5.2"), url, redis, database="sqlite", queues="jobs:threads:2"
+        )
+        silence(project.project)
+        return project
+
+    return make
+
+
+def test_a_redis_that_keeps_what_it_accepts_is_not_warned_of(
+    on: Callable[[str], Probed], redis_server: Path, tmp_path: Path
+) -> None:
+    with real_redis(redis_server, tmp_path, *SAFE) as redis:
+        project = on(redis)
+        with project.working() as worker:
+            project.touch(1)
+            project.wait_for(lambda: project.ledger.hlen("done") == 1, worker)
+    assert "appendonly" not in project.output()
+    assert "maxmemory-policy" not in project.output()
+
+
+def test_a_redis_without_a_log_is_warned_of_and_its_loss_is_reported(
+    on: Callable[[str], Probed], redis_server: Path, tmp_path: Path
+) -> None:
+    with real_redis(redis_server, tmp_path, *FORGETFUL) as redis:
+        project = on(redis)
+        port = int(redis.rpartition(":")[2])
+        with project.working() as worker:
+            project.wait_for(lambda: "Set `appendonly yes`" in project.output(), worker)
+            Redis.from_url(redis).shutdown(nosave=True)
+            with real_redis(redis_server, tmp_path, *FORGETFUL, port=port):
+                project.wait_for(lambda: "tasks of that time are lost" in project.output(), worker)
+    assert project.output().count("Set `appendonly yes`") == 1
+
+
+def test_a_redis_that_throws_away_is_warned_of_and_its_loss_is_reported(
+    on: Callable[[str], Probed], redis_server: Path, tmp_path: Path
+) -> None:
+    with real_redis(redis_server, tmp_path, *SAFE, *SMALL) as redis:
+        project = on(redis)
+        with project.working() as worker:
+            project.wait_for(lambda: "maxmemory-policy allkeys-lru" in project.output(), worker)
+            filler = Redis.from_url(redis)
+            for number in range(200):
+                filler.set(f"filler {number}", "x" * 100_000)
+            project.wait_for(lambda: "thrown keys away" in project.output(), worker)

@@ -1,0 +1,1 @@
+# % include "settings/csp/" ~ cookiecutter.django_version ~ ".py"

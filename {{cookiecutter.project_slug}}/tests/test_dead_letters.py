@@ -1,0 +1,128 @@
+"""What fails for good, and what cannot be read: settled once, with a clear answer."""
+
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.urls import reverse
+from kombu.utils import json
+from pytest_django import DjangoAssertNumQueries
+
+from accounts.tasks import remove_expired_sessions
+from config.celery import app
+from workers import dead_letters
+from workers.models import DeadLetter
+from workers.payload import PayloadError, dumps
+
+pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
+
+NAME = remove_expired_sessions.name
+
+
+def parked(**fields: Any) -> DeadLetter:
+    """Return a letter as a worker would have left it."""
+    body = json.dumps({"args": [], "kwargs": {}, "options": {"task_id": "1"}})
+    given = {"task": NAME, "task_id": "1", "reason": "failed", "body": body}
+    return DeadLetter.objects.create(**{**given, **fields})
+
+
+def letters() -> list[DeadLetter]:
+    return list(DeadLetter.objects.order_by("id"))
+
+
+def command(*arguments: object) -> str:
+    output = StringIO()
+    call_command("dead_letters", *map(str, arguments), stdout=output)
+    return output.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("fields", "answer"),
+    [
+        ({"state": "sent"}, "was sent again at"),
+        ({"state": "discarded"}, "was discarded at"),
+        ({"task": "nobody.knows"}, "'nobody.knows', which does not exist"),
+        ({"reason": "malformed", "body": "{"}, "cannot be read"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
+)
+def test_a_letter_that_cannot_be_sent_says_why_and_the_others_are_sent(
+    fields: dict[str, str], answer: str
+) -> None:
+    app.control.purge()
+    bad, good = parked(**fields), parked()
+    DeadLetter.objects.filter(pk=bad.pk).exclude(state="waiting").update(settled_at=bad.parked_at)
+    with pytest.raises(CommandError, match=answer):
+        command("replay", bad.pk, good.pk, 999)
+    good.refresh_from_db()
+    assert good.state == "sent"
+    assert app.control.purge() == 1
+
+
+def test_the_command_lists_what_is_asked_for() -> None:
+    parked(task_id="a")
+    parked(task_id="b", reason="poison")
+    parked(task_id="c", state="sent")
+    assert [line.split()[-1] for line in command("list").splitlines()] == ["b", "a"]
+    assert command("list", "--state", "sent", "--reason", "failed").endswith(" c\n")
+    assert command("list", "--reason", "unknown") == ""
+
+
+def test_a_letter_is_settled_once_in_the_admin(client: Client) -> None:
+    app.control.purge()
+    client.force_login(get_user_model().objects.create_superuser("root"))
+    letter, url = parked(), reverse("admin:workers_deadletter_changelist")
+    said = []
+    for action in ("send_again", "send_again", "discard"):
+        data = {"action": action, "_selected_action": [letter.pk]}
+        said.append(client.post(url, data, follow=True).content.decode())
+    assert "1 sent again." in said[0]
+    assert all("was sent again at" in text for text in said[1:])
+    assert app.control.purge() == 1
+    page = client.get(reverse("admin:workers_deadletter_change", args=[letter.pk]))
+    assert page.status_code == 200
+    assert client.get(reverse("admin:workers_deadletter_add")).status_code == 403
+
+
+def test_a_first_delivery_asks_the_database_nothing(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    request: Any = {"id": "1", "hostname": "here", "delivery_info": {"redelivered": False}}
+    remove_expired_sessions.push_request(**request)
+    with django_assert_num_queries(0):
+        remove_expired_sessions.before_start("1", (), {})
+    remove_expired_sessions.pop_request()
+
+
+def test_a_letter_that_is_kept_twice_is_one() -> None:
+    for _ in range(2):
+        dead_letters.park(
+            "failed", "\0" * 100_000, task_id="1" * 300, task="\ud800", body=b"\xff\0"
+        )
+    (letter,) = letters()
+    assert len(letter.history) == dead_letters.LONGEST_HISTORY
+
+
+class Row:
+    """What somebody may take for an argument."""
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "said"),
+    [
+        ([1, Row()], {}, "argument 2 is of the type tests.test_dead_letters.Row"),
+        ([], {"rows": [Row()]}, "argument 'rows' is of the type list"),
+        ([{1, 2}], {}, "argument 1 is of the type set"),
+        (["x" * 300_000], {}, "and MESSAGE_LIMIT in config/settings/tasks.py allows 262144"),
+    ],
+    ids=["row", "nested", "set", "large"],
+)
+def test_what_cannot_travel_is_refused_by_name(args: Any, kwargs: Any, said: str) -> None:
+    with pytest.raises(PayloadError) as refused:
+        dumps(NAME, args, kwargs, {})
+    assert said in str(refused.value)
+    assert NAME in str(refused.value)
+    assert "id" in str(refused.value)
