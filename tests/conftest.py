@@ -14,16 +14,15 @@ from typing import Any
 import pytest
 from cookiecutter.environment import StrictEnvironment
 from jinja2 import FileSystemBytecodeCache
-from pytest_rabbitmq import factories
 
 from tests.baked import OPTIONS, BakedProject, bake
 from tests.mariadb import mariadb_program, real_mariadb
 from tests.pgbouncer import pgbouncer_program
 from tests.servers import (
-    RABBITMQ,
     postgresql_programs,
     rabbitmq_programs,
     real_postgresql,
+    real_rabbitmq,
     real_redis,
     redis_program,
 )
@@ -86,20 +85,20 @@ def mariadb() -> Iterator[str]:
         yield url
 
 
-rabbitmq_proc = factories.rabbitmq_proc(
-    server=str(RABBITMQ / "rabbitmq-server"), ctl=str(RABBITMQ / "rabbitmqctl"), port=None
-)
+@pytest.fixture(scope="session")
+def rabbitmq_node(rabbitmq_server: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A RabbitMQ that the tests of this process share."""
+    with real_rabbitmq(rabbitmq_server, tmp_path_factory.mktemp("rabbitmq")) as node:
+        yield node
 
 
 @pytest.fixture
-def rabbitmq(request: pytest.FixtureRequest) -> str:
+def rabbitmq(rabbitmq_node: Any) -> str:
     """The URL of a virtual host of the test's own, on this machine's real RabbitMQ."""
-    _installed(rabbitmq_programs(), "rabbitmq-server")
-    server = request.getfixturevalue("rabbitmq_proc")
     vhost = f"test-{uuid.uuid4()}"
-    server.rabbitctl_output("add_vhost", vhost)
-    server.rabbitctl_output("set_permissions", "-p", vhost, "guest", ".*", ".*", ".*")
-    return f"amqp://guest:guest@127.0.0.1:{server.port}/{vhost}"
+    rabbitmq_node.rabbitctl_output("add_vhost", vhost)
+    rabbitmq_node.rabbitctl_output("set_permissions", "-p", vhost, "guest", ".*", ".*", ".*")
+    return f"amqp://guest:guest@127.0.0.1:{rabbitmq_node.port}/{vhost}"
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import port_for
 from mirakuru import TCPExecutor
@@ -100,19 +101,27 @@ def restartable_postgresql(
             executor.stop()
 
 
+class _RabbitMQ(RabbitMqExecutor):
+    """RabbitMQ with a port mapper of its own: a shared one ends with the node that started it."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._envvars["ERL_EPMD_PORT"] = str(port_for.select_random())
+
+
 @contextmanager
 def real_rabbitmq(programs: Path, folder: Path) -> Iterator[RabbitMqExecutor]:
-    """Run RabbitMQ."""
+    """Run RabbitMQ. Its `envvars` are what its own commands need to find it."""
     port, distribution_port = port_for.select_random(), port_for.select_random()
-    server = RabbitMqExecutor(
+    server = _RabbitMQ(
         str(programs / "rabbitmq-server"),
         "127.0.0.1",
         port,
         distribution_port,
         str(programs / "rabbitmqctl"),
-        logpath=folder,
-        path=folder,
-        plugin_path=folder,
+        folder,
+        folder,
+        folder,
     )
     server.start()
     try:

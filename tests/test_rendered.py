@@ -94,7 +94,7 @@ def test_rabbitmq_that_nobody_named_comes_with_the_command_that_starts_one(tmp_p
 
 @pytest.mark.parametrize("pool", [pytest.param("threads", marks=pytest.mark.long), "gevent"])
 def test_publishing_gives_up_on_a_rabbitmq_that_fell_silent(
-    tmp_path: Path, rabbitmq: str, rabbitmq_proc: RabbitMqExecutor, pool: str
+    tmp_path: Path, rabbitmq: str, rabbitmq_node: RabbitMqExecutor, pool: str
 ) -> None:
     project = bake(tmp_path, broker="rabbitmq", database="sqlite", queues=f"jobs:{pool}")
     project.run("make", "setup")
@@ -120,8 +120,8 @@ def test_publishing_gives_up_on_a_rabbitmq_that_fell_silent(
         timeout=60,
     )
     sender.expect("sent")
-    assert rabbitmq_proc.process
-    server = psutil.Process(rabbitmq_proc.process.pid)
+    assert rabbitmq_node.process
+    server = psutil.Process(rabbitmq_node.process.pid)
     processes = [server, *server.children(recursive=True)]
     for process in processes:
         process.suspend()

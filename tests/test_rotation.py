@@ -373,7 +373,8 @@ def test_secrets_of_other_servers_are_replaced_on_a_host_without_refusing_an_ord
         rabbitmq.rabbitctl_output("add_user", "service", PASSWORD)
         rabbitmq.rabbitctl_output("set_permissions", "service", ".*", ".*", ".*")
         broker = f"amqp://service:{PASSWORD}@127.0.0.1:{rabbitmq.port}//"
-        given = {"HOME": str(tmp_path), "RABBITMQ_NODENAME": f"rabbitmq-test-{rabbitmq.port}"}
+        node = {name: rabbitmq.envvars[name] for name in ("RABBITMQ_NODENAME", "ERL_EPMD_PORT")}
+        given = {"HOME": str(tmp_path), **node}
         (tmp_path / ".erlang.cookie").symlink_to(Path.home() / ".erlang.cookie")
         with (
             on_a_host(

@@ -95,6 +95,16 @@ def test_what_was_killed_or_froze_is_started_again(
     assert ("is silent: killing it" in service.log("watch")) or number == signal.SIGKILL
 
 
+@pytest.mark.long
+def test_beat_that_freezes_while_it_starts_is_started_again(service: Supervised) -> None:
+    pid = service.pid("front:beat")
+    os.kill(pid, signal.SIGSTOP)
+    # As if it had never got as far as to say that it is alive.
+    (service.project.path / "deploy/supervisor/var/heartbeats/beat").unlink()
+    wait_until(lambda: service.pid("front:beat") not in (0, pid), 90)
+    wait_until(service.all_run, PATIENCE)
+
+
 def test_a_stop_in_the_middle_of_much_loses_nothing(service: Supervised) -> None:
     before = len(service.charges())
     httpx.put(f"{service.payments}/behaviour", json={"delay": 2}, timeout=PATIENCE)

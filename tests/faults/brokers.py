@@ -147,6 +147,7 @@ class RabbitBroker:
             "RABBITMQ_NODE_PORT": str(self.port),
             "RABBITMQ_DIST_PORT": str(port_for.select_random()),
             "RABBITMQ_NODENAME": f"faults-{self.port}",
+            "ERL_EPMD_PORT": str(port_for.select_random()),  # a shared mapper ends with another
             "HOME": str(folder),
         }
         self.executor = TCPExecutor(

@@ -174,8 +174,7 @@ def retry_once(self: Any, name: str) -> None:
     """Fail at first, and try again at once."""
     _ledger.rpush(name, self.request.retries)
     if not self.request.retries:
-        # Its first message is acknowledged by then: else both would die, and both be counted.
-            raise self.retry(countdown=1)
+        raise self.retry(countdown=0)
 
 
 @shared_task(ignore_result=True)

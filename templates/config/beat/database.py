@@ -18,6 +18,7 @@ class DeclaredScheduler(SendsOnce, DatabaseScheduler):  # type: ignore[misc]  # 
 
     def setup_schedule(self) -> None:
         """Make the rows what is declared; by itself it would go on sending what was removed."""
+        health.beat("beat")  # one that hangs while it starts is known too
         declared = self.app.conf.beat_schedule
         gone = Q(description=DECLARED) | Q(name="celery.backend_cleanup")  # keepers do that now
         PeriodicTask.objects.filter(gone).exclude(name__in=declared).delete()

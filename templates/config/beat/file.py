@@ -20,6 +20,7 @@ class FileScheduler(SendsOnce, PersistentScheduler):
 
     def setup_schedule(self) -> None:
         """Read the schedule, after a damaged file was removed."""
+        health.beat("beat")  # one that hangs while it starts is known too
         try:
             with shelve.open(self.schedule_filename) as file:  # noqa: S301  # our own
                 dict(file)  # reads every entry

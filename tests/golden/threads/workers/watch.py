@@ -18,16 +18,19 @@ from xmlrpc.client import Fault
 from supervisor import childutils
 
 from workers import health
+from workers.worker import TAKEN
 
 
 def silent_for(process: Mapping[str, Any]) -> float | None:
     """Return for how many seconds a process of supervisord's was silent, or None where it may be."""
-    seen = health.last_beat(Path(os.environ[health.FOLDER]) / node_of(process))
-    if process["statename"] != "RUNNING" or seen is None:
+    node = node_of(process)
+    seen = health.last_beat(Path(os.environ[health.FOLDER]) / node)
+    if process["statename"] != "RUNNING" or (seen is None and node not in TAKEN):
         return None  # it never beats, or waits for its tasks before it ends
-    pid, silent = seen
-    # Another one's beat, from before this one started.
-    return silent if pid == process["pid"] else float(process["now"] - process["start"])
+    if seen and seen[0] == process["pid"]:
+        return seen[1]
+    # It has not begun yet; what there is, is another one's, from before this one started.
+    return float(process["now"] - process["start"])
 
 
 def node_of(process: Mapping[str, Any]) -> str:
