@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from celery import Celery
 
@@ -255,3 +256,30 @@ def test_what_fails_while_the_database_is_away_is_kept_once_it_is_back(
         project.wait_for(lambda: project.notes("after"), worker)
     found = {letter["task_id"]: letter["reason"] for letter in letters(database)}
     assert found == {"fails": "failed", "unknown": "unknown", "malformed": "malformed"}
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads", "eventlet"])
+def test_where_no_result_can_be_stored_tasks_go_back_and_are_done_later(
+    tmp_path: Path, environment: Any, database: PostgreSQL, redis_url: str, pool: str
+) -> None:
+    project = probed(
+        tmp_path,
+        environment("5.2"),
+        database.url,
+        redis_url,
+        result_backend="database",
+        queues=f"jobs:{pool}:2",
+    )
+    del project.environment["CELERY_RESULT_BACKEND"]  # Celery would take it before any setting
+    table = "django_celery_results_taskresult"
+    tasks = ("first", "second")
+    with project.working() as worker, psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute(f"ALTER TABLE {table} RENAME TO gone")
+        for task in tasks:
+            project.send("tell", task)
+        project.wait_for(lambda: project.output().count("goes back to the broker") >= 2, worker)
+        connection.execute(f"ALTER TABLE gone RENAME TO {table}")
+        project.wait_for(lambda: all(map(project.notes, tasks)), worker)
+        ask = f"SELECT count(*) FROM {table} WHERE status = 'SUCCESS'"
+        project.wait_for(lambda: connection.execute(ask).fetchone() == (len(tasks),), worker)
+    assert letters(database) == []

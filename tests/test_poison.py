@@ -153,6 +153,22 @@ def test_a_task_that_kills_its_process_is_parked_and_its_neighbours_are_not(
     assert starts(database) == 0
 
 
+@each(("redis", "threads"), ("rabbitmq", "eventlet"))
+def test_a_task_that_leaves_is_parked_and_keeps_no_slot(
+    request: pytest.FixtureRequest, project: Probed, database: PostgreSQL
+) -> None:
+    _, pool = request.node.callspec.params["project"]
+    be_quick(project)
+    with kept_up(project):
+        for number in range(SIZES[pool]):
+            project.send("leave", f"leaver {number}")
+        wait_until(lambda: len(letters(database)) == SIZES[pool], 200)
+        project.touch(NEIGHBOURS)
+        wait_until(lambda: project.ledger.hlen("done") == NEIGHBOURS, 60)
+    assert {letter["reason"] for letter in letters(database)} == {"poison"}
+    assert {len(project.notes(f"leaver {number}")) for number in range(SIZES[pool])} == {STARTS}
+
+
 ENDS = ["die", "die", "retry", "die", "die", "retry", "die", "die"]
 
 

@@ -143,6 +143,13 @@ def die(name: str, signal: int) -> None:
     os.kill(os.getpid(), signal) if signal else os._exit(1)
 
 
+@shared_task(ignore_result=True)
+def leave(name: str) -> None:
+    """Leave, as a script does."""
+    _ledger.rpush(name, os.getpid())
+    raise SystemExit(name)
+
+
 @shared_task(bind=True, ignore_result=True, max_retries=1)
 def fail(self: Any, name: str, how: str = "") -> None:
     """Fail in some way, until somebody has mended it."""
@@ -160,6 +167,13 @@ def fail(self: Any, name: str, how: str = "") -> None:
             time.sleep(600)
         time.sleep(600)
     raise RuntimeError(how)
+
+
+@shared_task
+def tell(name: str) -> str:
+    """Note something, and return it."""
+    _ledger.rpush(name, "told")
+    return name
 
 
 @shared_task

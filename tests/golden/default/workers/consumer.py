@@ -14,7 +14,7 @@ from celery.worker import consumer
 from django.conf import settings
 from django.db import Error
 
-from workers import connections, messages
+from workers import connections, messages, tracing
 from workers.models import DeadLetter
 
 logger = get_logger(__name__)
@@ -25,6 +25,12 @@ STUMBLES = (AttributeError, KeyError, TypeError, ValueError)
 
 class Consumer(consumer.Consumer):
     """A consumer that drops no message."""
+
+    def update_strategies(self) -> None:
+        """Prepare to run each task."""
+        super().update_strategies()
+        # `sys.exit()` would end a thread or a greenlet, and nobody would hear of it.
+        tracing.guard(self.app, Exception, SystemExit)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """Return what takes each message. Celery's own dies of some that are malformed."""

@@ -17,7 +17,7 @@ from django.core.cache import caches
 from django.core.checks import run_checks
 from django.db.backends.signals import connection_created
 
-from workers import connections, drain, keeper, preload
+from workers import connections, drain, keeper, preload, tracing
 from workers.events import BatchEvents
 from workers.heartbeat import Heartbeat
 from workers.pools import offers
@@ -87,6 +87,7 @@ class WorkerFixup(DjangoWorkerFixup):
     def on_worker_process_init(self, **kwargs: Any) -> None:
         """Begin in a child without its parent's connections."""
         connections.forget()
+        tracing.guard(self.app, Exception)
 
     def on_task_prerun(self, sender: Any, **kwargs: Any) -> None:
         """Have each connection checked before the task uses it."""

@@ -1,0 +1,44 @@
+"""Gives back a task whose end nobody could write down.
+
+Celery's pools of one process would keep its message and its slot until the worker is started anew.
+"""
+
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from billiard.einfo import ExceptionInfo
+from celery import Celery, states
+from celery.app.trace import TraceInfo, trace_ok_t
+from celery.exceptions import Reject, WorkerShutdown, WorkerTerminate
+from celery.utils.log import get_logger
+from django.conf import settings
+
+logger = get_logger(__name__)
+
+
+def guard(app: Celery, *escapes: type[BaseException]) -> None:
+    """Have these, where a task of this process lets them escape, give its message back."""
+    for task in app.tasks.values():
+        task.__trace__ = _guarded(task.__trace__, task.name, escapes)
+
+
+def _guarded(
+    trace: Callable[..., Any], name: str, escapes: tuple[type[BaseException], ...]
+) -> Callable[..., Any]:
+    @wraps(trace)
+    def guarded(task_id: str, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return trace(task_id, *args, **kwargs)
+        except (Reject, MemoryError, WorkerShutdown, WorkerTerminate):
+            raise
+        except escapes as error:
+            logger.warning("%s[%s] goes back to the broker: %r", name, task_id, error)
+            # At once, it would come back at once.
+            time.sleep(settings.PARKING_PAUSE)
+            reject = Reject(repr(error), requeue=True)
+            info = ExceptionInfo((Reject, reject, error.__traceback__))
+            return trace_ok_t(info, TraceInfo(states.REJECTED, reject), 0.0, None)
+
+    return guarded
