@@ -145,6 +145,9 @@ def made(folder: Path, files: tuple[str, ...], **answers: str) -> Iterator[Compo
     configure(up, WEB_PORT=str(up.port))
     try:
         yield up
+    except BaseException:
+        print(up.compose("logs", "--tail=200", check=False))
+        raise
     finally:
         up.compose(
             "down", "--volumes", "--timeout=30", "--remove-orphans", "--rmi=local", check=False

@@ -260,10 +260,11 @@ def test_developers_see_their_changes_at_once(tmp_path: Path) -> None:
         wait_until(lambda: up.is_completed(order), PATIENCE)
         tasks = up.project.path / "accounts" / "tasks.py"
         tasks.write_text(f"{tasks.read_text()}\n\n@shared_task\ndef added():\n    pass\n")
-        urls = up.project.path / "config" / "urls.py"
-        urls.write_text(urls.read_text().replace('"admin/"', '"staff/"'))
         code = "from config.celery import app; print(app.control.inspect(timeout=3).registered())"
         wait_until(lambda: "accounts.tasks.added" in up.python("web", code), PATIENCE)
+        # Not before: gunicorn looks each second, and misses what changes before its first look.
+        urls = up.project.path / "config" / "urls.py"
+        urls.write_text(urls.read_text().replace('"admin/"', '"staff/"'))
         headers = {"Host": "shop.example.com"}
 
         def moved() -> bool:

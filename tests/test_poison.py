@@ -208,3 +208,22 @@ def test_ten_rolling_restarts_under_load_park_nothing(
         project.wait_for(lambda: project.ledger.hlen("done") == number, worker)
         project.wait_for(lambda: starts(database) == 0, worker)
     assert letters(database) == []
+
+
+@each(("redis", "threads"), ("rabbitmq", "eventlet"))
+def test_a_cold_stop_in_the_middle_of_much_loses_and_parks_nothing(
+    request: pytest.FixtureRequest, project: Probed, database: PostgreSQL
+) -> None:
+    _, pool = request.node.callspec.params["project"]
+    be_quick(project)
+    number = 3 * SIZES[pool] + 5
+    with project.working() as worker:
+        project.touch(number, pause=1)
+        project.wait_for(partial(is_done, project, SIZES[pool] // 2), worker)
+        worker.send_signal(signal.SIGQUIT)
+        worker.wait(timeout=60)
+    assert project.ledger.hlen("done") < number
+    with project.working() as worker:
+        project.wait_for(lambda: project.ledger.hlen("done") == number, worker)
+        project.wait_for(lambda: starts(database) == 0, worker)
+    assert letters(database) == []

@@ -8,6 +8,7 @@ from typing import Any
 
 from billiard.einfo import ExceptionWithTraceback
 from celery.app.task import Context
+from celery.concurrency.base import BasePool
 from celery.exceptions import (
     InvalidTaskError,
     TaskPredicate,
@@ -35,6 +36,8 @@ class Request(celery_request.Request):
 
     # Whether the row is there; None where none was needed yet.
     kept: bool | None = None
+    # Whether the message is left to somebody else.
+    cancelled = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -71,15 +74,23 @@ class Request(celery_request.Request):
         elif self.keep("It was rejected."):
             self.acknowledge()
 
-    def cancel(self, *args: Any, **kwargs: Any) -> None:
+    def cancel(self, pool: Any, *args: Any, **kwargs: Any) -> None:
         """End a task that somebody else will run again; its process did not die of it."""
-        super().cancel(*args, **kwargs)
+        if type(pool).terminate_job is BasePool.terminate_job:
+            return  # nobody can end a thread: it finishes
+        self.cancelled = True
         try:
+            super().cancel(pool, *args, **kwargs)
             self.forget()
         except Error as error:
             logger.warning("The starts of %s[%s] stay: %s", self.name, self.id, error)
         finally:
             connections.close_all()
+
+    def acknowledge(self) -> None:
+        """Have the broker forget the message. A greenlet that was killed says that it succeeded."""
+        if not self.cancelled:
+            super().acknowledge()
 
     def keep(self, history: str) -> bool:
         """Park it and return True, or have it given back a little later."""
