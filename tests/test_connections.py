@@ -287,6 +287,7 @@ def test_an_asyncio_loop_under_greenlets_is_explained(project: Probed) -> None:
         assert len(sessions(project, "later", 10, worker)) == 10
 
 
+@pytest.mark.long
 @each("persistent", ["gevent"])
 def test_no_acknowledgement_is_lost_under_many_greenlets(project: Probed) -> None:
     project.declare("concurrency=20", "concurrency=200")

@@ -20,7 +20,8 @@ from tests.faults.verdicts import DEGRADED, NOT_YET
 
 PAGE = (TEMPLATE / "docs" / "faults.md").read_text()
 # Quick ones, of each broker.
-SELECTION = ["W12-rabbitmq-threads", "P2-rabbitmq-threads", "W5-redis-prefork", "P3-redis-prefork"]
+SELECTION = ["P2-rabbitmq-threads", "W5-redis-prefork", "P3-redis-prefork"]
+LONG = ["W12-rabbitmq-threads"]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,9 @@ def harness(environment: object, tmp_path_factory: pytest.TempPathFactory) -> It
         yield Harness(servers, Projects(folder / "projects", interpreter), folder, numbers.SHORT)
 
 
-@pytest.mark.parametrize("name", SELECTION)
+@pytest.mark.parametrize(
+    "name", [*SELECTION, *(pytest.param(name, marks=pytest.mark.long) for name in LONG)]
+)
 @pytest.mark.usefixtures("redis_server", "postgresql", "rabbitmq_server")
 @pytest.mark.xdist_group("faults")
 def test_a_fault_loses_nothing_and_doubles_nothing(harness: Harness, name: str) -> None:

@@ -54,16 +54,15 @@ def project(
     return made
 
 
-def each(*cells: tuple[str, str]) -> pytest.MarkDecorator:
-    """Run a test on some brokers and pools; all others are long."""
+EVERYWHERE = [(broker, pool) for broker in OPTIONS["broker"] for pool in SIZES]
+
+
+def each(*cells: tuple[str, str], long: list[tuple[str, str]]) -> pytest.MarkDecorator:
+    """Run a test on some brokers and pools, and in `make test-long` on others."""
     cases = [
-        pytest.param(
-            (broker, pool),
-            id=f"{broker}-{pool}",
-            marks=[] if (broker, pool) in cells else [pytest.mark.long],
-        )
-        for broker in OPTIONS["broker"]
-        for pool in SIZES
+        pytest.param(cell, id="-".join(cell), marks=[] if cell in cells else [pytest.mark.long])
+        for cell in EVERYWHERE
+        if cell in {*cells, *long}
     ]
     return pytest.mark.parametrize("project", cases, indirect=True)
 
@@ -130,11 +129,12 @@ def database_count(database: PostgreSQL, table: str) -> int:
     return int(row[0]) if row else 0
 
 
-@each(("redis", "prefork"), ("rabbitmq", "gevent"), ("redis", "threads"))
-@pytest.mark.parametrize("number", [0, pytest.param(signal.SIGSEGV, marks=pytest.mark.long)])
+@each(("redis", "prefork"), ("rabbitmq", "gevent"), ("redis", "threads"), long=EVERYWHERE)
 def test_a_task_that_kills_its_process_is_parked_and_its_neighbours_are_not(
-    project: Probed, database: PostgreSQL, number: int
+    request: pytest.FixtureRequest, project: Probed, database: PostgreSQL
 ) -> None:
+    broker, _ = request.node.callspec.params["project"]
+    number = signal.SIGSEGV if broker == "redis" else 0
     be_quick(project)
     with kept_up(project):
         project.touch(NEIGHBOURS // 2, pause=1)
@@ -153,7 +153,7 @@ def test_a_task_that_kills_its_process_is_parked_and_its_neighbours_are_not(
     assert starts(database) == 0
 
 
-@each(("redis", "threads"), ("rabbitmq", "eventlet"))
+@each(("redis", "threads"), long=[("redis", "gevent"), ("rabbitmq", "eventlet"), ("redis", "solo")])
 def test_a_task_that_leaves_is_parked_and_keeps_no_slot(
     request: pytest.FixtureRequest, project: Probed, database: PostgreSQL
 ) -> None:
@@ -172,7 +172,9 @@ def test_a_task_that_leaves_is_parked_and_keeps_no_slot(
 ENDS = ["die", "die", "retry", "die", "die", "retry", "die", "die"]
 
 
-@each(("redis", "prefork"))
+@each(
+    ("redis", "prefork"), long=[("redis", "gevent"), ("rabbitmq", "threads"), ("rabbitmq", "solo")]
+)
 def test_a_task_that_ends_begins_to_be_counted_anew(project: Probed, database: PostgreSQL) -> None:
     be_quick(project)
     with kept_up(project):
@@ -191,8 +193,9 @@ def is_done(project: Probed, number: int) -> bool:
     return int(project.ledger.hlen("done")) > number
 
 
-@each(("redis", "prefork"), ("rabbitmq", "gevent"))
-@pytest.mark.long
+@each(
+    long=[("redis", "prefork"), ("redis", "threads"), ("rabbitmq", "gevent"), ("rabbitmq", "solo")]
+)
 def test_ten_rolling_restarts_under_load_park_nothing(
     request: pytest.FixtureRequest, project: Probed, database: PostgreSQL
 ) -> None:
@@ -210,7 +213,7 @@ def test_ten_rolling_restarts_under_load_park_nothing(
     assert letters(database) == []
 
 
-@each(("redis", "threads"), ("rabbitmq", "eventlet"))
+@each(("redis", "gevent"), long=[*(("redis", pool) for pool in SIZES), ("rabbitmq", "eventlet")])
 def test_a_cold_stop_in_the_middle_of_much_loses_and_parks_nothing(
     request: pytest.FixtureRequest, project: Probed, database: PostgreSQL
 ) -> None:

@@ -343,6 +343,7 @@ def failing(project: BakedProject, *command: str, **changes: str) -> str:
     return result.stdout
 
 
+@pytest.mark.long
 def test_a_second_ctrl_c_kills_and_all_runs_every_worker(tmp_path: Path) -> None:
     project = bake(tmp_path, queues="default:threads video:prefork:2")
     port = port_for.select_random()

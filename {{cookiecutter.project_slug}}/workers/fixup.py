@@ -82,6 +82,8 @@ class WorkerFixup(DjangoWorkerFixup):
             signals.worker_before_create_process.connect(preload.before_fork)
             signals.worker_process_init.connect(self.on_worker_process_init)
             signals.worker_shutting_down.connect(drain.bound)
+        if name == "threads":
+            signals.worker_ready.connect(drain.between_turns)
         return self
 
     def on_worker_process_init(self, **kwargs: Any) -> None:

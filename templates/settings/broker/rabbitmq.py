@@ -36,6 +36,9 @@ _tasks = Exchange("tasks", type="topic")
 DELIVERY_LIMIT = 20
 # Where it goes then; workers/rabbitmq.py declares it.
 DEAD_LETTER_QUEUE = "dead_letters"
+# For how long RabbitMQ lets a worker have a message: its own `consumer_timeout`, which no client can
+# ask for. Seconds.
+CONSUMER_TIMEOUT = 30 * 60
 
 # Declared in config/queues.py, nowhere else.
 CELERY_TASK_QUEUES = [
