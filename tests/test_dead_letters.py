@@ -69,6 +69,7 @@ HOW = {
     "retries": "RuntimeError: retries",
     "memory": "MemoryError: memory",
     "reject": "rejected",
+    "unsendable": "which is no JSON",
 }
 
 
@@ -131,6 +132,14 @@ MALFORMED: dict[str, dict[str, Any]] = {
     "a bad eta": {
         "body": b"[[], {}, {}]",
         "headers": {"task": "probe.tasks.note", "id": "f", "eta": "soon"},
+    },
+    "bad limits": {
+        "body": b"[[], {}, {}]",
+        "headers": {"task": "probe.tasks.note", "id": "g", "timelimit": 5},
+    },
+    "bad limits of an unknown task": {
+        "body": b"[[], {}, {}]",
+        "headers": {"task": "probe.tasks.gone", "id": "h", "timelimit": 5},
     },
 }
 

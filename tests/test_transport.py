@@ -8,9 +8,11 @@ from typing import Any
 import psutil
 import pytest
 from redis import Redis
+from redis.exceptions import RedisError
 
 from tests.baked import BakedProject
 from tests.probed import Probed, postgresql, probed
+from tests.servers import real_redis
 
 SILENCE = 4
 # Another program of the project's, which dies between the question for a message and the answer.
@@ -112,6 +114,11 @@ def test_what_is_no_message_is_kept_and_holds_nobody_up(project: Probed) -> None
         b'{"properties": {"delivery_tag": "%d", "delivery_info": {}}, "headers": {}, "body": %s}'
     )
     nonsense += [named % (1, b"0x10"), named % (2, b'"\xff"')]
+    nonsense += [
+        b'{"properties": {"delivery_tag": "3", "body_encoding": "%s", "delivery_info": {}},'
+        b' "headers": {}, "body": "abc"}' % encoding
+        for encoding in (b"base64", b"rot13")
+    ]
     broker(project).lpush("jobs", *nonsense)
     with project.working() as worker:
         project.touch(1)
@@ -128,3 +135,41 @@ def test_answers_to_questions_about_workers_leave_nothing_behind(project: Probed
     with project.working():
         project.run("python", "-m", "celery", "-A", "config", "inspect", "ping")
         assert broker(project).hlen("unacked") == 0
+
+
+def answers(project: Probed) -> bool:
+    """Tell whether the broker does."""
+    try:
+        return bool(broker(project).ping())
+    except RedisError:
+        return False
+
+
+@each("prefork:2", "threads:2", "gevent:2", "solo:1")
+def test_a_redis_that_answers_late_costs_no_slot(
+    project: Probed, redis_server: Path, tmp_path: Path
+) -> None:
+    # Of its own: the ledger must not fall silent.
+    with real_redis(redis_server, tmp_path) as url:
+        project.environment["CELERY_BROKER_URL"] = f"{url}/0"
+        with project.working() as worker:
+            project.touch(6, pause=1)
+            project.wait_for(lambda: broker(project).hlen("unacked") > 0, worker)
+            broker(project).client_pause(8_000)  # longer than anybody waits for an answer
+            project.wait_for(lambda: answers(project), worker)
+            project.wait_for(lambda: project.ledger.hlen("done") == 6, worker)
+            project.wait_for(lambda: broker(project).hlen("unacked") == 0, worker)
+            project.touch(6)
+            project.wait_for(lambda: broker(project).llen("jobs") == 0, worker)
+            project.wait_for(lambda: broker(project).hlen("unacked") == 0, worker)
+
+
+@each("prefork:2")
+def test_a_child_ends_with_its_parent(project: Probed) -> None:
+    with project.working() as worker:
+        project.send("hang", "hung")
+        project.wait_for(lambda: project.notes("hung"), worker)
+        (note,) = project.notes("hung")
+        child = psutil.Process(int(note.split()[0]))
+        worker.kill()
+        child.wait(timeout=10)

@@ -131,8 +131,7 @@ BROKER_FAULTS = [
         again=2,
         proxied=BOTH,
         extra=numbers.CUSTOMERS,
-        # kombu gives up a silent connection to Redis after three of its health checks.
-        patience=120,
+        patience=45,  # until either broker's connections are given up
     ),
     Fault("B6", "connections closed by the server", closed, again=2),
     Fault("B7", "queue deleted", deleted, again=2),

@@ -158,6 +158,8 @@ def fail(self: Any, name: str, how: str = "") -> None:
         return
     if how == "retries":
         raise self.retry(countdown=0, exc=RuntimeError(how))
+    if how == "unsendable":
+        raise self.retry(args=(object(),))
     if how == "memory":
         raise MemoryError(how)
     if how == "reject":

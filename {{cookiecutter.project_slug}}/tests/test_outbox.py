@@ -23,6 +23,7 @@ from dev import ports
 from workers import outbox, publishing, relay, retention
 from workers.models import DeadLetter, Effect, OutboxMessage, Start
 from workers.once import first_time
+from workers.payload import PayloadError
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
@@ -123,13 +124,45 @@ def test_a_retry_that_the_broker_does_not_take_is_kept(away: None) -> None:
     assert '"retries": 1' in OutboxMessage.objects.get(pk="mine").body
 
 
+def test_a_retry_that_takes_its_row_with_it_is_no_retry(away: None) -> None:
+    with pytest.raises(OperationalError), transaction.atomic():
+        task.apply_async(task_id="again", retries=1)
+    assert not OutboxMessage.objects.exists()
+
+
+def test_a_transaction_that_took_long_leaves_its_tasks_to_the_keeper(
+    published: list[dict[str, Any]],
+) -> None:
+    with transaction.atomic():
+        task.delay_on_commit()
+        OutboxMessage.objects.update(next_try_at=timezone.now() - timedelta(seconds=1))
+        row = OutboxMessage.objects.get()
+        assert outbox.claim(row)
+    outbox.publish(OutboxMessage(pk=row.pk, next_try_at=timezone.now() - timedelta(seconds=1)))
+    assert len(published) == 1
+    assert OutboxMessage.objects.get().next_try_at == row.next_try_at
+
+
+def test_a_task_that_would_wait_for_longer_than_redis_lets_it_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(settings.CELERY_BROKER_TRANSPORT_OPTIONS, "visibility_timeout", 1500)
+    with pytest.raises(PayloadError, match="LONGEST_COUNTDOWN"):
+        task.apply_async(countdown=settings.LONGEST_COUNTDOWN + 60)
+
+
+def test_an_effect_is_remembered_for_as_long_as_its_task_may_come_back() -> None:
+    days = settings.RETENTION_DAYS
+    assert days["effects"] > days["waiting dead letters"] + days["outbox"]
+
+
 def test_a_row_is_sent_by_one_of_two_keepers(published: list[dict[str, Any]]) -> None:
     with transaction.atomic():
         task.delay_on_commit()
         transaction.get_connection().run_on_commit.clear()
     OutboxMessage.objects.update(next_try_at=timezone.now())
     first, second = OutboxMessage.objects.get(), OutboxMessage.objects.get()
-    assert [relay.claim(first), relay.claim(second)] == [True, False]
+    assert [outbox.claim(first), outbox.claim(second)] == [True, False]
     relay.sweep()  # it is claimed
     assert not published
 

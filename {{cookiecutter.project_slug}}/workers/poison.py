@@ -4,10 +4,12 @@ A first delivery costs nothing: only of messages that were handed out before, ea
 gone once the task has ended.
 """
 
+from contextlib import suppress
 from threading import Lock
 from typing import Any
 
 from celery import signals, states
+from celery.app.task import Context
 from celery.exceptions import Reject
 from celery.utils.log import get_logger
 from django.conf import settings
@@ -91,6 +93,14 @@ def ended(sender: Any, state: str | None = None, **kwargs: Any) -> None:
     finally:
         if vars(request).get("alone"):
             _alone.release()
+
+
+@signals.task_internal_error.connect
+def escaped(task_id: str, request: Any = None, **kwargs: Any) -> None:
+    """Forget the starts of a task that has ended in Python, though its end could not be written down."""
+    if is_redelivered(Context(request or {})):
+        with suppress(Error):
+            forget(task_id)
 
 
 def forget(task_id: str) -> None:

@@ -1,7 +1,8 @@
 """Publishes in bounded time, also to a broker that is silent, and leaves one alone that is away."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from amqp.exceptions import MessageNacked
@@ -60,10 +61,20 @@ def bounded(send: Callable[..., Any], producer: Any = None, **options: Any) -> A
 
 
 def _attempt(send: Callable[..., Any], producer: Any, how: dict[str, Any]) -> Any:
-    try:
+    with given_up(producer):
         return send(producer=producer, **how)
-    except refusals():
-        # Closed in order, a connection to a silent broker would wait for its answer without end.
+
+
+@contextmanager
+def given_up(producer: Any) -> Iterator[None]:
+    """Give the connection up that a publish has failed on, or was ended on.
+
+    What it confirms later would be taken for the next message's. Closed in order, one to a silent
+    broker would wait for its answer without end.
+    """
+    try:
+        yield
+    except BaseException:
         producer.connection.collect()
         producer.revive(producer.connection)
         raise

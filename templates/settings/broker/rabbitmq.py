@@ -7,6 +7,7 @@ from kombu import Exchange, Queue
 
 from config.environment import env
 from config.queues import QUEUES
+from config.settings.tasks import PUBLISH_TIMEOUT
 
 CELERY_BROKER_URL = env.str(
     "CELERY_BROKER_URL",
@@ -19,7 +20,12 @@ CELERY_BROKER_URL = env.str(
 
 # A message counts as sent once the broker has it on the disks of a majority, and not before;
 # workers/publishing.py bounds the wait.
-CELERY_BROKER_TRANSPORT_OPTIONS = {"confirm_publish": True}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "confirm_publish": True,
+    # Whatever else waits for an answer of RabbitMQ: one that went silent would hold it for ever.
+    "read_timeout": 3 * PUBLISH_TIMEOUT,
+    "write_timeout": 3 * PUBLISH_TIMEOUT,
+}
 
 # Only for amqps://, which alone would accept any certificate.
 CELERY_BROKER_USE_SSL = (
@@ -30,10 +36,10 @@ CELERY_BROKER_USE_SSL = (
 
 # A topic exchange: on any other, a task with a countdown would block a slot until it is due.
 _tasks = Exchange("tasks", type="topic")
-# How often a message may come back from workers that died over it. RabbitMQ 4 drops it after as
-# many unless it has somewhere to go. An argument of a queue that exists cannot be changed: give the
+# How often a message may come back, the last resort behind POISON_STARTS: also while the database is
+# away, every few seconds. RabbitMQ 4 drops it after 20 unless it has somewhere to go. An argument of a queue that exists cannot be changed: give the
 # queue another name in config/queues.py, or delete it once it is empty.
-DELIVERY_LIMIT = 20
+DELIVERY_LIMIT = 1_000
 # Where it goes then; workers/rabbitmq.py declares it.
 DEAD_LETTER_QUEUE = "dead_letters"
 # For how long RabbitMQ lets a worker have a message: its own `consumer_timeout`, which no client can

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 from kombu.utils import json
 
+from workers import payload
 from workers.models import DeadLetter
 
 logger = get_logger(__name__)
@@ -96,9 +97,12 @@ def send_again(letter: DeadLetter) -> None:
         ) from error
     if options.get("queue") not in current_app.amqp.queues:
         options.pop("queue", None)  # it is gone: where the routes send the task now
-    with transaction.atomic():
-        _settle(letter, State.SENT)
-        task.apply_async_on_commit(args, kwargs, **options)
+    try:
+        with transaction.atomic():
+            _settle(letter, State.SENT)
+            task.apply_async_on_commit(args, kwargs, **options)
+    except payload.PayloadError as error:
+        raise NotDoneError(f"Letter {letter.pk} cannot be sent. {error}") from error
 
 
 def discard(letter: DeadLetter) -> None:

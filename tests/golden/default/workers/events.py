@@ -16,6 +16,8 @@ from celery.utils.log import get_logger
 from django.conf import settings
 from kombu.common import ignore_errors
 
+from workers import publishing
+
 logger = get_logger(__name__)
 
 # How late a monitor may see what happened. Seconds.
@@ -93,7 +95,10 @@ class SentEvents(EventDispatcher):
         if not batch:
             return
         try:
-            with self.app.producer_pool.acquire(block=True) as producer:
+            with (
+                self.app.producer_pool.acquire(block=True) as producer,
+                publishing.given_up(producer),
+            ):
                 producer.publish(
                     batch,
                     exchange=self.exchange.name,

@@ -1,10 +1,14 @@
-"""Keeps a fork and a thread that is at work from happening at the same moment."""
+"""What holds for children: no thread is at work while one is forked, and none outlives its parent."""
 
 import os
+import signal
+import sys
+from ctypes import CDLL
 from threading import Lock
 
 # How long a fork waits for the thread. Seconds.
 PATIENCE = 10
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 class ForkLock:
@@ -33,3 +37,9 @@ class ForkLock:
     def _give_back(self) -> None:
         if self.taken:
             self.lock.release()
+
+
+def end_with_parent() -> None:
+    """Have this child killed with its parent: by then others run the task that it is at."""
+    if sys.platform == "linux":
+        CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -18,6 +18,8 @@ from workers.models import OutboxMessage
 
 logger = get_logger(__name__)
 
+# Longer than publishing may take: until then a row is for whoever has claimed it. Seconds.
+CLAIM = 30
 # What belongs to the process that sends, and not to the message.
 OF_THE_SENDER = {
     *("producer", "publisher", "connection", "router", "result_cls", "task_type", "declare"),
@@ -40,6 +42,7 @@ def message(
     given = {option: value for option, value in given.items() if option not in OF_THE_SENDER}
     if countdown := given.pop("countdown", None):
         given["eta"] = timezone.now() + timedelta(seconds=countdown)
+    payload.check_wait(name, given.get("eta"))
     if isinstance(seconds := given.get("expires"), int | float):
         given["expires"] = timezone.now() + timedelta(seconds=seconds)
     if parent := current_app.current_worker_task:
@@ -93,9 +96,25 @@ def forget(row: OutboxMessage) -> None:
     OutboxMessage.objects.filter(pk=row.pk, next_try_at=row.next_try_at).delete()
 
 
+def claim(row: OutboxMessage) -> bool:
+    """Tell whether the row is ours to send now, and nobody else's.
+
+    A conditional update, which every database has, and no lock that is held while a broker is silent.
+    """
+    until = timezone.now() + timedelta(seconds=CLAIM)
+    unclaimed = OutboxMessage.objects.filter(pk=row.pk, next_try_at=row.next_try_at)
+    if not unclaimed.update(next_try_at=until):
+        return False
+    row.next_try_at = until
+    return True
+
+
 def publish(row: OutboxMessage) -> None:
     """Publish a row that was committed; it stays where that fails, and a keeper sends it."""
     try:
+        # The transaction may have taken so long that a keeper has it by now.
+        if row.next_try_at <= timezone.now() and not claim(row):
+            return
         send(row)
         forget(row)
     except Exception as error:  # whatever it is, what was committed has succeeded

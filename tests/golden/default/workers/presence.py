@@ -13,7 +13,8 @@ from django.conf import settings
 
 from workers.durability import Durability
 from workers.forks import ForkLock
-from workers.transport import ALIVE, CONSUMERS, HELD, Channel
+from workers.transport import ALIVE, CONSUMERS, Channel
+from workers.unacknowledged import HELD
 
 logger = get_logger(__name__)
 
@@ -41,6 +42,7 @@ def watch(app: Celery) -> None:
                 for channel in list(Channel.consuming):
                     if not channel.closed:
                         channel.say_alive()
+                        channel.qos.settle()
                 take_over(connection.default_channel)
                 durability.look(connection.default_channel.client)
                 reached = True

@@ -17,15 +17,17 @@ from weakref import WeakSet
 
 from django.conf import settings
 from kombu.connection import resolve_aliases
-from kombu.transport import redis, virtual
+from kombu.transport import redis
 from kombu.utils.json import dumps, loads
 
-# Everyone who takes messages; whether one is alive; which messages it has.
+from workers.unacknowledged import HELD, QoS
+
+# Everyone who takes messages; whether one is alive.
 CONSUMERS = "unacked:consumers"
 ALIVE = "unacked:{}:alive"
-HELD = "unacked:{}"
 # What is no message at all. It would stop each worker that reads it.
 MALFORMED = "unacked:malformed"
+STUMBLES = (AttributeError, KeyError, TypeError, ValueError)
 BELL = "{}.bell"
 # Enough to wake every idle worker; all others ask without being woken.
 BELLS = 100
@@ -33,21 +35,6 @@ BELLS = 100
 resolve_aliases["workers.transport:Transport"] = "redis"  # as logs and monitors name it
 
 CLAIM = Path(__file__).with_name("claim.lua").read_text()
-
-
-class QoS(redis.QoS):
-    """Which messages this process has not acknowledged."""
-
-    def append(self, message: Any, delivery_tag: str) -> None:
-        """Remember a message. Of one that was claimed Redis knows already."""
-        if delivery_tag == self.channel.claimed:
-            virtual.QoS.append(self, message, delivery_tag)
-        else:
-            super().append(message, delivery_tag)
-
-    def _remove_from_indices(self, delivery_tag: str, pipe: Any = None) -> Any:
-        held = HELD.format(self.channel.consumer)
-        return super()._remove_from_indices(delivery_tag, pipe).srem(held, delivery_tag)
 
 
 class Channel(redis.Channel):
@@ -126,7 +113,8 @@ class Channel(redis.Channel):
             self.claimed, queue = tag.decode(), self._asked[number]
             try:
                 message = loads(content.decode(errors="replace"))
-            except ValueError as error:  # Lua reads more than JSON
+                self.Message(message, channel=self)  # raises, where a worker would end of it
+            except STUMBLES as error:  # Lua reads more than JSON
                 with self.qos._remove_from_indices(self.claimed) as pipe:
                     pipe.lpush(MALFORMED, content).execute()
                 raise Empty from error

@@ -10,7 +10,7 @@ from celery.contrib.django.task import DjangoTask
 from celery.exceptions import Reject, TaskPredicate
 from celery.utils import uuid
 from celery.utils.log import get_logger
-from django.db import transaction
+from django.db import Error, transaction
 
 from workers import failures, outbox, poison, publishing
 
@@ -40,6 +40,12 @@ class Task(DjangoTask):
         try:
             return publishing.bounded(partial(send, args, kwargs, task_id), **options)
         except publishing.refusals() as refusal:
+            # A retry leaves the transaction that it is called in, and would take the row with it.
+            if (
+                options.get("retries")
+                and transaction.get_connection(outbox.database()).in_atomic_block
+            ):
+                raise
             try:
                 row = outbox.put(self.name, task_id, body, replace=True)
             except Exception as error:
@@ -75,7 +81,9 @@ class Task(DjangoTask):
             return super().retry(*args, **options)
         except Reject as rejected:
             # Celery's own would throw the message away.
-            raise Reject(rejected.reason, requeue=True) from rejected
+            if isinstance(rejected.reason, (Error, *publishing.refusals())):
+                raise failures.give_back(self, rejected.reason) from rejected
+            raise rejected.reason from rejected
 
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
         """Refuse a task that kills its process (workers/poison.py)."""

@@ -17,7 +17,7 @@ from django.core.cache import caches
 from django.core.checks import run_checks
 from django.db.backends.signals import connection_created
 
-from workers import connections, drain, keeper, preload, tracing
+from workers import connections, drain, forks, keeper, preload, tracing
 from workers.events import BatchEvents
 from workers.heartbeat import Heartbeat
 from workers.pools import offers
@@ -72,6 +72,9 @@ class WorkerFixup(DjangoWorkerFixup):
         signals.task_postrun.connect(self.on_task_postrun)
         # Outside of tasks, the main process writes down what became of one that was revoked.
         signals.task_revoked.connect(connections.close_all)
+        if name == "solo":
+            # A task holds up the loop that sends them, and RabbitMQ would take it for dead.
+            self.app.conf.broker_heartbeat = 0
         if offers(name).greenlets:
             # Else each greenlet, and so each task, would make clients of its own, and connect.
             self.app.conf.result_backend_thread_safe = True
@@ -87,7 +90,8 @@ class WorkerFixup(DjangoWorkerFixup):
         return self
 
     def on_worker_process_init(self, **kwargs: Any) -> None:
-        """Begin in a child without its parent's connections."""
+        """Begin in a child without its parent's connections, and end with it."""
+        forks.end_with_parent()
         connections.forget()
         tracing.guard(self.app, Exception)
 

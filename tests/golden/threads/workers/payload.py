@@ -1,9 +1,11 @@
 """Turns what a task is sent with into JSON, and refuses what cannot travel."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.utils import timezone
 from kombu.exceptions import EncodeError
 from kombu.utils.json import JSONEncoder
 
@@ -38,6 +40,21 @@ def dumps(
             "its id."
         )
     return text
+
+
+def check_wait(task: str, eta: Any) -> None:
+    """Refuse a task that would wait for so long that Redis hands it out a second time meanwhile.
+
+    Raises PayloadError.
+    """
+    if "visibility_timeout" not in settings.CELERY_BROKER_TRANSPORT_OPTIONS:
+        return
+    wait = (eta - timezone.now()).total_seconds() if isinstance(eta, datetime) else 0
+    if wait > settings.LONGEST_COUNTDOWN:
+        raise PayloadError(
+            f"{task} would wait for {wait:.0f} s, and LONGEST_COUNTDOWN in config/settings/tasks.py "
+            f"allows {settings.LONGEST_COUNTDOWN}: raise it, or have a periodic task find what is due."
+        )
 
 
 def _not_json(

@@ -15,8 +15,6 @@ from workers.models import OutboxMessage
 logger = get_logger(__name__)
 
 BATCH = 100  # rows
-# Longer than publishing may take: until then a row is for the keeper that has claimed it. Seconds.
-CLAIM = 30
 # One that the broker will not have is tried again after as long as it has waited so far, but at most
 # so long. Seconds.
 LATEST = 600
@@ -31,7 +29,7 @@ def sweep() -> None:
         producer = current_app.amqp.Producer(connection, auto_declare=False)
         while rows := list(due()):
             for row in rows:
-                if claim(row):
+                if outbox.claim(row):
                     send(row, producer)
 
 
@@ -40,19 +38,6 @@ def due() -> QuerySet[OutboxMessage]:
     return OutboxMessage.objects.filter(next_try_at__lte=timezone.now()).order_by(
         "next_try_at", "accepted_at"
     )[:BATCH]
-
-
-def claim(row: OutboxMessage) -> bool:
-    """Tell whether the row is ours to send now, and nobody else's.
-
-    A conditional update, which every database has, and no lock that is held while a broker is silent.
-    """
-    until = timezone.now() + timedelta(seconds=CLAIM)
-    unclaimed = OutboxMessage.objects.filter(pk=row.pk, next_try_at=row.next_try_at)
-    if not unclaimed.update(next_try_at=until):
-        return False
-    row.next_try_at = until
-    return True
 
 
 def send(row: OutboxMessage, producer: Any) -> None:
@@ -64,7 +49,7 @@ def send(row: OutboxMessage, producer: Any) -> None:
     except Exception as error:  # it alone cannot be sent, such as one for a queue that is gone
         logger.warning("%s stays in the outbox: %s", row, error)
         now = timezone.now()
-        wait = min(max((now - row.accepted_at).total_seconds(), CLAIM), LATEST)
+        wait = min(max((now - row.accepted_at).total_seconds(), outbox.CLAIM), LATEST)
         ours = OutboxMessage.objects.filter(pk=row.pk, next_try_at=row.next_try_at)
         ours.update(next_try_at=now + timedelta(seconds=wait), failure=str(error))
     else:

@@ -4,18 +4,14 @@
 # mypy: disable-error-code="attr-defined, misc, override"
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from billiard.einfo import ExceptionWithTraceback
 from celery.app.task import Context
 from celery.concurrency.base import BasePool
-from celery.exceptions import (
-    InvalidTaskError,
-    TaskPredicate,
-    Terminated,
-    TimeLimitExceeded,
-    WorkerLostError,
-)
+from celery.exceptions import TaskPredicate, Terminated, TimeLimitExceeded, WorkerLostError
 from celery.utils.log import get_logger
 from celery.worker import request as celery_request
 from celery.worker import state
@@ -23,7 +19,7 @@ from django.conf import settings
 from django.db import Error
 from kombu.asynchronous import get_event_loop
 
-from workers import connections, dead_letters, poison
+from workers import connections, dead_letters, messages, poison
 from workers.models import DeadLetter
 
 logger = get_logger(__name__)
@@ -41,16 +37,15 @@ class Request(celery_request.Request):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        _, _, embed = self._payload
-        given = isinstance(self.args, list | tuple) and isinstance(self.kwargs, dict)
-        if not (given and isinstance(embed or {}, dict)):
-            # Else it would fail where nobody acknowledges it, and hold its slot.
-            raise InvalidTaskError("its body holds no arguments")
+        messages.check(self)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """Park what exceeded its hard time limit; a worker that stops gives it back instead."""
-        if soft or state.should_terminate or self.keep(str(TimeLimitExceeded(timeout))):
+        if soft or state.should_terminate:
             super().on_timeout(soft, timeout)
+        elif self.keep(str(TimeLimitExceeded(timeout))):
+            with self.settled():
+                super().on_timeout(soft, timeout)
 
     def on_failure(
         self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False
@@ -65,7 +60,30 @@ class Request(celery_request.Request):
         elsewhere = given_back or isinstance(exc, (TaskPredicate, Terminated))
         parked = return_ok and not exc_info.internal
         if elsewhere or parked or self.keep(str(exc_info)):
-            super().on_failure(exc_info, send_failed_event, return_ok)
+            with self.settled():
+                super().on_failure(exc_info, send_failed_event, return_ok)
+
+    @contextmanager
+    def settled(self) -> Iterator[None]:
+        """Settle the message though Celery cannot write down its end: where results are is away."""
+        try:
+            yield
+        except MemoryError:  # ends the worker
+            raise
+        except Exception as error:
+            logger.warning("Nobody is told the end of %s[%s]: %r", self.name, self.id, error)
+            if self.kept:
+                self.acknowledge()
+            elif not self.acknowledged:
+                self.give_back()
+
+    def _announce_revoked(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super()._announce_revoked(*args, **kwargs)
+        except Exception as error:  # in the loop of the worker, which would end of it
+            logger.warning("Nobody is told that %s was revoked: %r", self.id, error)
+            self._already_revoked = True
+            self.acknowledge()
 
     def reject(self, requeue: bool = False) -> None:
         """Put the message back, or park it: a broker would drop it, or keep it apart as well."""
@@ -76,11 +94,12 @@ class Request(celery_request.Request):
 
     def cancel(self, pool: Any, *args: Any, **kwargs: Any) -> None:
         """End a task that somebody else will run again; its process did not die of it."""
-        if type(pool).terminate_job is BasePool.terminate_job:
+        if getattr(pool.terminate_job, "__func__", None) is BasePool.terminate_job:
             return  # nobody can end a thread: it finishes
         self.cancelled = True
         try:
-            super().cancel(pool, *args, **kwargs)
+            # Its state is for whoever runs it again to tell.
+            super().cancel(pool, *args, **{**kwargs, "emit_retry": False})
             self.forget()
         except Error as error:
             logger.warning("The starts of %s[%s] stay: %s", self.name, self.id, error)

@@ -24,6 +24,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     # Without a timeout a publish to a broker that went silent hangs for ever.
     "socket_timeout": PUBLISH_TIMEOUT,
     "socket_connect_timeout": PUBLISH_TIMEOUT,
+    # A worker gives up a connection that has been silent for a little more than twice as long.
+    "health_check_interval": 10,
     # Each slot may acknowledge at the same moment. With fewer connections acknowledgements are
     # lost, and their tasks run a second time.
     "max_connections": WIDEST + 20,

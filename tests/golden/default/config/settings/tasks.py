@@ -58,8 +58,9 @@ MESSAGE_LIMIT = 256 * 1024
 
 # Rows that outlive what they are for, and for how long they may. Days.
 RETENTION_DAYS = {
-    # A redelivered task must still find that its effect has happened.
-    "effects": 30,
+    # A redelivered task must still find that its effect has happened; so must a dead letter that is
+    # sent again.
+    "effects": 180,
     # Of a task that never ended; all others are gone with it.
     "starts": 7,
     # Somebody has sent it again or discarded it, and may want to know.

@@ -1,0 +1,59 @@
+"""Which messages a worker on Redis has in hand."""
+
+# celery-types leaves out what a transport is made of.
+# mypy: disable-error-code="attr-defined, misc"
+
+from typing import Any
+
+from kombu.transport import redis, virtual
+
+# The messages that somebody has.
+HELD = "unacked:{}"
+
+
+class QoS(redis.QoS):
+    """Which messages this process has not acknowledged."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # What Redis has not heard: whether each goes back into its queue.
+        self.owed: dict[str, bool] = {}
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Remember a message. Of one that was claimed Redis knows already."""
+        if delivery_tag == self.channel.claimed:
+            virtual.QoS.append(self, message, delivery_tag)
+        else:
+            super().append(message, delivery_tag)
+
+    def ack(self, delivery_tag: str) -> None:
+        """Acknowledge a message; where Redis does not answer, later."""
+        try:
+            super().ack(delivery_tag)
+        except self.channel.connection_errors:
+            self._owe(delivery_tag, requeue=False)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        """Put a message back or drop it; where Redis does not answer, later."""
+        try:
+            super().reject(delivery_tag, requeue)
+        except self.channel.connection_errors:
+            self._owe(delivery_tag, requeue)
+
+    def _owe(self, delivery_tag: str, requeue: bool) -> None:
+        # kombu would count it as in hand for ever, and its slot as taken.
+        virtual.QoS.ack(self, delivery_tag)
+        self.owed[delivery_tag] = requeue
+
+    def settle(self) -> None:
+        """Tell Redis what it has not heard. Raises a connection error where it still does not."""
+        for delivery_tag, requeue in list(self.owed.items()):
+            if requeue:
+                self.restore_by_tag(delivery_tag, leftmost=True)
+            else:
+                self._remove_from_indices(delivery_tag).execute()
+            del self.owed[delivery_tag]
+
+    def _remove_from_indices(self, delivery_tag: str, pipe: Any = None) -> Any:
+        held = HELD.format(self.channel.consumer)
+        return super()._remove_from_indices(delivery_tag, pipe).srem(held, delivery_tag)
