@@ -11,6 +11,7 @@ import port_for
 import pytest
 from redis import Redis
 
+from tests.baked import wait_until
 from tests.probed import PostgreSQL, Probed, postgresql, probed
 from tests.probed import mariadb as watched_mariadb
 from tests.servers import restartable_postgresql
@@ -106,7 +107,7 @@ def test_a_kept_connection_survives_what_happens_to_it(
     log = project.output()
     assert log.count("The task left a transaction open") == 10
     assert "Signal handler" not in log
-    assert database.open == 0
+    wait_until(lambda: database.open == 0, 10)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +228,7 @@ def test_greenlets_share_a_bounded_pool(project: Probed, database: PostgreSQL) -
             sessions(project, task, 8, worker)
         assert database.open <= budget
     assert "Signal handler" not in project.output()
-    assert database.open == 0
+    wait_until(lambda: database.open == 0, 10)
 
 
 @each("persistent", GREENLETS)
