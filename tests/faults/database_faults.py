@@ -137,7 +137,18 @@ DATABASE_FAULTS = [
         results_away,
         proxied=frozenset({"results"}),
         answers={"result_backend": "redis"},
-        extra=40,
+        # Gives up sooner, as the limits are shorter.
+        settings={
+            "CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS": {
+                "retry_policy": {
+                    "max_retries": 1,
+                    "interval_start": 0,
+                    "interval_step": 0.2,
+                    "interval_max": 0.2,
+                }
+            }
+        },
+        extra=60,  # what both workers have in hand goes back every few seconds
     ),
     Fault("D7", "deadlocks, serialization failures", conflicting, may_fail=True, extra=40),
 ]

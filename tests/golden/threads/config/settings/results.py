@@ -9,6 +9,11 @@ CELERY_RESULT_BACKEND = redis_url("CELERY_RESULT_BACKEND")
 
 # A result backend that went silent is given up. Seconds.
 CELERY_REDIS_SOCKET_TIMEOUT = 5
+# Tries three times within two seconds, and not for longer than a task may run: one whose end cannot be
+# stored goes back to its queue (workers/tracing.py).
+CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {
+    "retry_policy": {"max_retries": 3, "interval_start": 0, "interval_step": 1, "interval_max": 1}
+}
 # Every slot may store its result at the same moment.
 CELERY_REDIS_MAX_CONNECTIONS = WIDEST + 20
 
