@@ -81,7 +81,10 @@ BEAT += ["workers/periodic.py"]
 BEAT += [f"tests/test_{name}.py" for name in ("beat", "schedule")]
 REDIS = ["config/settings/redis.py", "dev/valkey.py", "tests/test_redis.py"]
 REDIS_BROKER = ["tests/test_visibility_timeout.py", "workers/claim.lua"]
-REDIS_BROKER += [f"workers/{name}.py" for name in ("durability", "presence", "redis", "transport")]
+REDIS_BROKER += [
+    f"workers/{name}.py"
+    for name in ("durability", "presence", "redis", "transport", "unacknowledged")
+]
 RABBITMQ = ["dev/rabbitmq.py", "tests/test_rabbitmq.py", "workers/rabbitmq.py"]
 DEDICATED = ["config/routers.py", "config/settings/routers.py", "tests/test_routers.py"]
 DOCKER = [".dockerignore", "Dockerfile", "compose.override.yaml", "compose.yaml", "dev/reload.py"]
