@@ -148,7 +148,7 @@ DATABASE_FAULTS = [
                 }
             }
         },
-        extra=60,  # what both workers have in hand goes back every few seconds
+        extra=120,  # what both workers have in hand, of 20 slots each, goes back every few seconds
     ),
     Fault("D7", "deadlocks, serialization failures", conflicting, may_fail=True, extra=40),
 ]

@@ -79,6 +79,9 @@ class WorkerFixup(DjangoWorkerFixup):
             # Else each greenlet, and so each task, would make clients of its own, and connect.
             self.app.conf.result_backend_thread_safe = True
             caches._connections = SimpleNamespace()
+            # Whoever asks for a result subscribes to it. Celery would do so for each task that a
+            # greenlet sends, which then fails where results are away.
+            self.app.backend.on_task_call = lambda *args: None
             connection_created.connect(connections.release_with_greenlet)
             signals.task_failure.connect(connections.explain)
         if offers(name).forks:
