@@ -3,7 +3,8 @@
 import signal
 import subprocess
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -158,18 +159,37 @@ def test_a_frozen_beat_is_found(
     tmp_path: Path, environment: Any, redis_url: str, scheduler: str
 ) -> None:
     project = watched(tmp_path, environment("5.2"), redis_url, "jobs", beat_scheduler=scheduler)
-    command = [".venv/bin/python", "-m", "celery", "-A", "config", "beat"]
-    settings = project.project.environment(**project.environment)
     # What another one left behind is no sign of life.
     beats = Path(project.environment["HEARTBEAT_FOLDER"])
     beats.mkdir()
     (beats / "beat").write_text(f"1 {time.monotonic() - 1000}")
-    process = psutil.Popen([*command, "--pidfile="], cwd=project.project.path, env=settings)
-    try:
-        wait_until(lambda: health(project, "--stale", "60", name="beat") == (0, ""), 60)
+    with beating(project) as process:
         process.send_signal(signal.SIGSTOP)
         wait_until(lambda: health(project, "--stale", "1", "--kill", name="beat")[0], 60)
         assert process.wait(timeout=10) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("scheduler", ["database", pytest.param("file", marks=pytest.mark.long)])
+def test_beat_stops_however_often_it_is_told_to(
+    tmp_path: Path, environment: Any, redis_url: str, scheduler: str
+) -> None:
+    project = watched(tmp_path, environment("5.2"), redis_url, "jobs", beat_scheduler=scheduler)
+    with beating(project) as process:
+        # As where supervisord and beat are told at the same time, and supervisord tells beat again.
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == 0
+
+
+@contextmanager
+def beating(project: Probed) -> Iterator[psutil.Popen]:
+    """Run a beat, from when it is seen to be alive."""
+    command = [".venv/bin/python", "-m", "celery", "-A", "config", "beat", "--pidfile="]
+    settings = project.project.environment(**project.environment)
+    process = psutil.Popen(command, cwd=project.project.path, env=settings)
+    try:
+        wait_until(lambda: health(project, "--stale", "60", name="beat") == (0, ""), 60)
+        yield process
     finally:
         if process.is_running():
             process.kill()

@@ -3,11 +3,13 @@
 # celery-types has these classes as they once were.
 # mypy: disable-error-code="assignment, attr-defined, override"
 
+import signal
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery.beat import Scheduler, _evaluate_entry_args, _evaluate_entry_kwargs
 from celery.schedules import crontab
+from celery.signals import beat_init
 from celery.utils.log import get_logger
 from django.db import Error, transaction
 
@@ -19,6 +21,24 @@ logger = get_logger(__name__)
 # As long ago as the last 29th of February may be.
 FURTHEST = timedelta(days=8 * 366)
 NAME = 200  # characters of an entry's name that a key has room for
+
+
+@beat_init.connect
+def stop_once(**kwargs: Any) -> None:
+    """Have beat pay no heed to a second signal while the first one stops it.
+
+    Celery saves the schedule in the signal's handler, where a second one would wait for locks that
+    the first one holds.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+
+
+def stop(*args: Any) -> None:
+    """Leave beat's loop, which saves the schedule on its way out."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    raise SystemExit
 
 
 class SendsOnce(Scheduler):
