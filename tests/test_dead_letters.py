@@ -165,7 +165,7 @@ def test_what_no_worker_can_read_is_kept_and_the_next_task_is_done(
     assert "'probe.tasks.nowhere', which does not exist" in refused
 
 
-REPLAY = "from workers.models import DeadLetter as D; from workers.dead_letters import send_again; "
+REPLAY = "from workers.models import DeadLetter as D; from workers.replay import send_again; "
 
 
 def test_a_letter_that_two_send_at_once_is_sent_once(project: Probed, database: PostgreSQL) -> None:
@@ -205,7 +205,7 @@ def test_a_letter_of_an_unknown_task_is_sent_by_a_worker_that_knows_it(
         # A worker has loaded its tasks.
         sweep = (
             "from config.celery import app; app.autodiscover_tasks(force=True); "
-            "from workers.dead_letters import send_known; send_known(); send_known()"
+            "from workers.replay import send_known; send_known(); send_known()"
         )
         project.run("python", "manage.py", "shell", "--verbosity=0", "--command", sweep)
         project.wait_for(lambda: project.notes("unknown"), worker)

@@ -1,6 +1,7 @@
 """Redis as a broker, through deaths of those that it hands messages to."""
 
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,26 @@ def test_what_a_killed_worker_had_is_done_by_another(project: Probed) -> None:
         project.wait_for(lambda: len(project.notes("late")) == 1, worker)
         project.wait_for(lambda: project.ledger.hget("started", 0) == "2", worker)
     assert "Took over" in project.output()
+
+
+@each("prefork:2", "gevent:2", "threads:2", "solo:1")
+def test_who_fails_after_another_has_done_the_task_parks_nothing(project: Probed) -> None:
+    with project.working() as frozen:
+        project.send("follow", "task", ["fail late", "end"], timestamp=int(time.time()))
+        project.wait_for(lambda: project.notes("task before it fails"), frozen)
+        processes = [frozen, *frozen.children(recursive=True)]
+        for process in processes:
+            process.suspend()
+        try:
+            with project.working() as other:
+                project.wait_for(lambda: len(project.notes("task")) == 2, other)
+                project.wait_for(lambda: broker(project).hlen("unacked") == 0, other)
+        finally:
+            for process in reversed(processes):
+                process.resume()
+        project.ledger.set("enough of task before it fails", 1)
+        project.wait_for(lambda: len(project.notes("task before it fails")) == 2, frozen)
+    assert "waiting" not in project.run("python", "manage.py", "dead_letters", "list")
 
 
 @each("solo:1", "prefork:2", "gevent:2", "threads:2")

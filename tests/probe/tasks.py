@@ -208,5 +208,8 @@ def follow(self: Any, name: str, script: list[str]) -> None:
         case "retry":
             # Its first message is acknowledged by then: else both would die, and both be counted.
             raise self.retry(countdown=1)
+        case "fail late":
+            hold(f"{name} before it fails")
+            raise RuntimeError(name)
         case "fail":
             raise RuntimeError(name)

@@ -45,7 +45,7 @@ class Consumer(consumer.Consumer):
         return on_task_received
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
-        """Park what this worker does not know: one that does sends it again (dead_letters.py)."""
+        """Park what this worker does not know: one that does sends it again (replay.py)."""
         self.park(message, DeadLetter.Reason.UNKNOWN, "No worker here knows this task.")
         signals.task_unknown.send(
             sender=self, message=message, exc=exc, name=str(exc), id=message.headers.get("id")

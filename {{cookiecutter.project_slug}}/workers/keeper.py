@@ -24,7 +24,7 @@ logger = get_logger(__name__)
 # What is done every so many seconds; brokers add to it. By name: models cannot be loaded yet.
 CHORES = [
     (10, "workers.relay.sweep"),
-    (10, "workers.dead_letters.send_known"),
+    (10, "workers.replay.send_known"),
     (60 * 60, "workers.retention.enforce"),
 ]
 # The first turn of each comes within so many seconds, and at another moment in each worker.

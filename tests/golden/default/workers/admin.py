@@ -7,7 +7,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from workers import dead_letters
+from workers import replay
 from workers.models import DeadLetter
 
 
@@ -32,12 +32,12 @@ class DeadLetterAdmin(admin.ModelAdmin):
     @admin.action(description="Send again", permissions=["change"])
     def send_again(self, request: HttpRequest, letters: QuerySet[DeadLetter]) -> None:
         """Send the tasks of the selected letters again."""
-        self._each(request, letters, dead_letters.send_again, "sent again")
+        self._each(request, letters, replay.send_again, "sent again")
 
     @admin.action(description="Discard", permissions=["change"])
     def discard(self, request: HttpRequest, letters: QuerySet[DeadLetter]) -> None:
         """Give the selected letters up."""
-        self._each(request, letters, dead_letters.discard, "discarded")
+        self._each(request, letters, replay.discard, "discarded")
 
     def _each(
         self,
@@ -51,7 +51,7 @@ class DeadLetterAdmin(admin.ModelAdmin):
             try:
                 act(letter)
                 count += 1
-            except dead_letters.NotDoneError as error:
+            except replay.NotDoneError as error:
                 self.message_user(request, str(error), messages.ERROR)
         if count:
             self.message_user(request, f"{count} {done}.", messages.SUCCESS)

@@ -92,7 +92,8 @@ class Task(DjangoTask):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run it; park it where it fails for good, before anybody acknowledges its message.
 
-        Raises Reject where the database is away: the message goes back instead.
+        Raises Reject where the database is away, and the message goes back, and Ignore where another
+        worker has done the task.
         """
         request: Any = self.request_stack.top
         # Called in place, by a test or another task, it is no message.

@@ -5,7 +5,7 @@ import traceback
 from typing import Any
 
 from celery import signals
-from celery.exceptions import Reject
+from celery.exceptions import Ignore, Reject, TaskPredicate
 from celery.utils.log import get_logger
 from django.conf import settings
 from django.db import Error
@@ -18,15 +18,21 @@ logger = get_logger(__name__)
 
 
 def keep(task: Any, error: BaseException) -> None:
-    """Park the running task. Raises Reject where the database is away: its message goes back."""
+    """Park the running task.
+
+    Raises Reject where the database is away, so that its message goes back, and Ignore where another
+    worker has done the task: it was taken over from this one, which was frozen or cut off.
+    """
     history = "".join(traceback.format_exception(error))
     try:
         # A transaction that the task has left open would be rolled back, and the letter with it.
         connections.settle()
-        park_request(DeadLetter.Reason.FAILED, task.name, task.request, history)
+        kept = park_request(DeadLetter.Reason.FAILED, task.name, task.request, history)
     except Error as away:
         raise give_back(task, away) from error
     task.request.parked = True
+    if not kept:
+        raise Ignore("another worker has done it") from error
 
 
 @signals.task_failure.connect
@@ -37,9 +43,9 @@ def keep_other(sender: Any, exception: BaseException, einfo: Any, **kwargs: Any)
         return
     try:
         keep(sender, exception)
-    except Reject as reject:
+    except TaskPredicate as instead:
         # What Celery then hands to whoever acknowledges; signals swallow what is raised.
-        einfo.exception = reject
+        einfo.exception = instead
 
 
 def give_back(task: Any, error: Exception) -> Reject:

@@ -10,7 +10,7 @@ from typing import Any
 
 from celery import signals, states
 from celery.app.task import Context
-from celery.exceptions import Reject
+from celery.exceptions import Ignore, Reject
 from celery.utils.log import get_logger
 from django.conf import settings
 from django.db import Error
@@ -34,8 +34,8 @@ class PoisonError(Exception):
 def guard(task: Any) -> None:
     """Count a start, or refuse it. Called in autocommit: the fixup has settled the connection.
 
-    Raises PoisonError once it is parked, and Reject where it is given back: the database is away, or
-    other suspects take their time.
+    Raises PoisonError once it is parked, Ignore where that is too late, and Reject where it is given
+    back: the database is away, or other suspects take their time.
     """
     request = task.request
     if not is_redelivered(request):
@@ -51,12 +51,14 @@ def guard(task: Any) -> None:
         history = "Its process died over its first start, and over each of these:\n" + "\n".join(
             f"{start.started_at:%F %T} on {start.worker}" for start in starts
         )
-        dead_letters.park_request(DeadLetter.Reason.POISON, task.name, request, history)
+        kept = dead_letters.park_request(DeadLetter.Reason.POISON, task.name, request, history)
         # Sent again, it is counted anew.
         forget(request.id)
     except Error as away:
         raise failures.give_back(task, away) from away
     request.parked = True
+    if not kept:
+        raise Ignore("another worker has done it")
     raise PoisonError(f"Its process died {settings.POISON_STARTS} times; it is a dead letter now.")
 
 
@@ -85,9 +87,9 @@ def ended(sender: Any, state: str | None = None, **kwargs: Any) -> None:
         if state and vars(request).get("counted"):
             forget(request.id)
         if state == states.SUCCESS:
-            # Its failure was kept, and then its worker killed before that was acknowledged.
-            waiting = DeadLetter.State.WAITING
-            DeadLetter.objects.filter(task_id=request.id, state=waiting).delete()
+            # Whoever had it before may have kept a failure of it, and been killed then; one that
+            # was frozen may fail yet.
+            dead_letters.note_done(request.id)
     except Error as error:
         logger.warning("The starts of %s[%s] stay: %s", sender.name, request.id, error)
     finally:

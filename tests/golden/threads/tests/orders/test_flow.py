@@ -16,7 +16,7 @@ from orders.models import Order
 from orders.tasks import process_order
 from tests.conftest import wait_until
 from tests.orders.conftest import FINISH
-from workers import dead_letters
+from workers import replay
 from workers.models import DeadLetter
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
@@ -81,7 +81,7 @@ def test_an_order_whose_step_failed_for_good_goes_on_once_that_is_sent_again(
     letter = wait_until(DeadLetter.objects.first, 30)
     assert letter.task == "orders.tasks.call_gateway"
     order.save()
-    dead_letters.send_again(letter)
+    replay.send_again(letter)
     assert finish(str(order.id))["state"] == "completed"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from workers import dead_letters
+from workers import replay
 from workers.models import DeadLetter
 
 Reason, State = DeadLetter.Reason, DeadLetter.State
@@ -37,15 +37,15 @@ class Command(BaseCommand):
             self._list(options["state"], options["reason"])
             return
         act, done = {
-            "replay": (dead_letters.send_again, "sent again"),
-            "discard": (dead_letters.discard, "discarded"),
+            "replay": (replay.send_again, "sent again"),
+            "discard": (replay.discard, "discarded"),
         }[action]
         refused = []
         for letter in self._chosen(**options):
             try:
                 act(letter)
                 self.stdout.write(f"{letter.pk}  {letter}: {done}")
-            except dead_letters.NotDoneError as error:
+            except replay.NotDoneError as error:
                 refused.append(str(error))
         if refused:
             raise CommandError("\n".join(refused))
