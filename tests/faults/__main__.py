@@ -22,6 +22,7 @@ from tests.faults.broker_faults import BROKER_FAULTS
 from tests.faults.cells import Cell, full, once_per_broker
 from tests.faults.controls import CONTROLS
 from tests.faults.database_faults import DATABASE_FAULTS
+from tests.faults.deploy_faults import DEPLOY_FAULTS
 from tests.faults.harness import Harness
 from tests.faults.projects import Projects, environment
 from tests.faults.publisher_faults import PUBLISHER_FAULTS
@@ -39,6 +40,7 @@ FAULTS = [
     *DATABASE_FAULTS,
     *TASK_FAULTS,
     *SCHEDULE_FAULTS,
+    *DEPLOY_FAULTS,
 ]
 BY_CODE = {fault.code: fault for fault in FAULTS}
 FOLDER = TEMPLATE / "build" / "faults"

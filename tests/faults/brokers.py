@@ -16,7 +16,9 @@ import psutil
 from mirakuru import TCPExecutor
 from mirakuru.exceptions import ProcessExitedWithError, ProcessFinishedWithError
 from redis import Redis
+from redis.exceptions import BusyLoadingError
 
+from tests.faults.programs import awaited
 from tests.servers import PASSWORD, RABBITMQ, redis_program
 
 DATABASES = 3_000  # of one Redis: three for each cell
@@ -72,9 +74,14 @@ class RedisBroker:
         self._next = 0
 
     def start(self) -> None:
-        """Start it."""
+        """Start it, and wait until it has read its file."""
         self.executor.start()
-        Redis.from_url(self.url(0)).ping()
+        awaited(self._answers, 60, "Redis answers")
+
+    def _answers(self) -> bool:
+        with Redis.from_url(self.url(0)) as client, suppress(BusyLoadingError):
+            return bool(client.ping())
+        return False
 
     def stop(self) -> None:
         """Stop it, its file written."""

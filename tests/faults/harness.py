@@ -16,7 +16,7 @@ from tests.faults.cells import Cell
 from tests.faults.invariants import Outcome
 from tests.faults.ledger import Ledger
 from tests.faults.programs import awaited, left_over, shown, terminated
-from tests.faults.projects import QUEUE, Projects
+from tests.faults.projects import Projects
 from tests.faults.report import Row
 from tests.faults.scene import Scene, scene
 from tests.faults.servers import Servers
@@ -141,11 +141,10 @@ class Harness:
 
     def _end(self, cell: Cell, running: Scene, outcome: Outcome) -> Ledger:
         """Wait for what is handed out again though it is done, stop, and see what is left."""
-        queues = [QUEUE]
 
         def drained() -> bool:
-            left = running.broker.backlog(running.broker_url, queues)
-            waits = any(left.get(name) for name in (*queues, UNACKED))
+            left = running.broker.backlog(running.broker_url, running.queues)
+            waits = any(left.get(name) for name in (*running.queues, UNACKED))
             return not waits and not running.ledger().outbox
 
         patience = numbers.REDELIVERY[cell.broker] + numbers.SETTLE + cell.fault.patience
@@ -156,7 +155,7 @@ class Harness:
         running.supervisor.stop()
         outcome.codes |= terminated([*running.workers, *running.beats], numbers.DRAIN + 10)
         outcome.codes |= terminated([running.web], 30)
-        outcome.backlog = running.broker.backlog(running.broker_url, queues)
+        outcome.backlog = running.broker.backlog(running.broker_url, running.queues)
         with suppress(AssertionError):
             awaited(lambda: not left_over(running.name), 5, "no process is left")
         outcome.left_over = [shown(process) for process in left_over(running.name)]

@@ -66,6 +66,7 @@ class Scene:
     web: Program
     workers: list[Program]
     beats: list[Program] = field(default_factory=list)
+    queues: list[str] = field(default_factory=lambda: [QUEUE])
     healths: list[Health] = field(default_factory=list)
     finals: list[tuple[float, int]] = field(default_factory=list)
     gone: int = 0
@@ -143,10 +144,10 @@ class Scene:
         """Run a command of the project."""
         return self.project.run(*command, **{**self.environment, **changes})
 
-    def add_worker(self) -> Program:
-        """Start a further worker process."""
-        number = len(self.workers) + 1
-        worker = program(self, f"worker-{number}", "workers.run", QUEUE, "--process", str(number))
+    def add_worker(self, name: str = QUEUE) -> Program:
+        """Start a further process of a worker, the only kind there is unless a fault has added one."""
+        number = 1 + sum(each.name.startswith("worker-") for each in self.supervisor.programs)
+        worker = program(self, f"worker-{number}", "workers.run", name, "--process", str(number))
         worker.start()
         self.workers.append(worker)
         self.supervisor.programs.append(worker)

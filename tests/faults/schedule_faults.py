@@ -1,4 +1,4 @@
-"""Faults of beat, and of deployments."""
+"""Faults of beat."""
 
 import signal
 import time
@@ -7,7 +7,7 @@ from tests.faults import numbers
 from tests.faults.cells import Fault
 from tests.faults.programs import Program
 from tests.faults.scene import Scene, program
-from tests.faults.worker_faults import busy, gone
+from tests.faults.worker_faults import gone
 
 EVERY = 2  # seconds between two ticks
 LONG = 6 * EVERY
@@ -62,21 +62,7 @@ def two_beats(scene: Scene) -> str:
     return f"{count} runs in {LONG} s"
 
 
-def scaled_in(scene: Scene) -> str:
-    """Half of the workers are stopped for good."""
-    busy(scene)
-    leaving = scene.workers[: len(scene.workers) // 2]
-    for worker in leaving:
-        worker.held = True
-        worker.send(signal.SIGTERM)
-    codes = [worker.wait_gone(worker.pid, numbers.DRAIN + 5) for worker in leaving]
-    assert codes == [0] * len(leaving), codes
-    scene.workers[: len(leaving)] = []
-    return f"{len(leaving)} stopped"
-
-
 SCHEDULE_FAULTS = [
     Fault("S1", "beat killed", beat_killed, answers=BEAT, settings=TICKING, extra=4),
     Fault("S2", "two beats", two_beats, answers=BEAT, settings=TICKING, extra=4),
-    Fault("S5", "scale-in under load", scaled_in, processes=4),
 ]

@@ -20,8 +20,6 @@ MAIL = (
 
 NOT_YET = {
     "S3": "clock jump: needs a clock of a cell's own",
-    "S4": "old and new workers together: needs two versions of one project in a cell",
-    "S6": "a route changed with messages in the old queue: the same",
 }
 
 
