@@ -188,6 +188,20 @@ def test_a_task_that_ends_begins_to_be_counted_anew(project: Probed, database: P
     assert (letter["task_id"], letter["reason"]) == ("badly", "failed")
 
 
+@each(("redis", "prefork"), long=[("rabbitmq", "gevent")])
+def test_a_next_step_that_cannot_be_sent_is_parked_also_of_a_task_that_was_handed_out_twice(
+    project: Probed, database: PostgreSQL
+) -> None:
+    be_quick(project)
+    step = {"task": "probe.tasks.tell", "args": [], "kwargs": {}, "options": {}, "immutable": True}
+    with kept_up(project):
+        project.send("follow", "x", ["die", "end"], chain=[step], message_id="1")
+        wait_until(lambda: len(project.notes("x")) == 2, 60)
+        wait_until(lambda: letters(database), 60)
+    (letter,) = letters(database)
+    assert (letter["task"], letter["reason"]) == ("probe.tasks.follow", "failed")
+
+
 def is_done(project: Probed, number: int) -> bool:
     """Tell whether more than so many tasks are done."""
     return int(project.ledger.hlen("done")) > number

@@ -1,8 +1,8 @@
 """Redis as a broker, through deaths of those that it hands messages to."""
 
 import signal
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -99,22 +99,49 @@ def test_what_a_killed_worker_had_is_done_by_another(project: Probed) -> None:
 
 @each("prefork:2", "gevent:2", "threads:2", "solo:1")
 def test_who_fails_after_another_has_done_the_task_parks_nothing(project: Probed) -> None:
-    with project.working() as frozen:
-        project.send("follow", "task", ["fail late", "end"], timestamp=int(time.time()))
-        project.wait_for(lambda: project.notes("task before it fails"), frozen)
-        processes = [frozen, *frozen.children(recursive=True)]
-        for process in processes:
-            process.suspend()
-        try:
-            with project.working() as other:
-                project.wait_for(lambda: len(project.notes("task")) == 2, other)
-                project.wait_for(lambda: broker(project).hlen("unacked") == 0, other)
-        finally:
-            for process in reversed(processes):
-                process.resume()
+    with project.working() as worker:
+        project.send("follow", "task", ["fail late", "end"], message_id="1")
+        project.wait_for(lambda: project.notes("task before it fails"), worker)
+        with frozen(worker):
+            done_by_another(project)
         project.ledger.set("enough of task before it fails", 1)
-        project.wait_for(lambda: len(project.notes("task before it fails")) == 2, frozen)
+        project.wait_for(lambda: len(project.notes("task before it fails")) == 2, worker)
     assert "waiting" not in project.run("python", "manage.py", "dead_letters", "list")
+
+
+@each("prefork:2")
+def test_whose_time_is_over_after_another_has_done_the_task_parks_nothing(project: Probed) -> None:
+    with project.working() as worker:
+        limits = {"soft_time_limit": 4, "time_limit": 5}
+        project.send("follow", "task", ["stall", "end"], message_id="1", **limits)
+        project.wait_for(lambda: project.notes("task"), worker)
+        child = psutil.Process(int(project.notes("task")[0]))
+        with frozen(worker):
+            done_by_another(project)
+        project.wait_for(lambda: not child.is_running(), worker)
+        project.touch(1)
+        project.wait_for(lambda: project.ledger.hlen("done"), worker)
+    assert "waiting" not in project.run("python", "manage.py", "dead_letters", "list")
+
+
+@contextmanager
+def frozen(worker: psutil.Process) -> Iterator[None]:
+    """Stop a worker and its children, and have them go on."""
+    processes = [worker, *worker.children(recursive=True)]
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in reversed(processes):
+            process.resume()
+
+
+def done_by_another(project: Probed) -> None:
+    """Run a worker until it has done what another one had."""
+    with project.working() as other:
+        project.wait_for(lambda: len(project.notes("task")) == 2, other)
+        project.wait_for(lambda: broker(project).hlen("unacked") == 0, other)
 
 
 @each("solo:1", "prefork:2", "gevent:2", "threads:2")

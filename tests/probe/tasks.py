@@ -150,6 +150,13 @@ def leave(name: str) -> None:
     raise SystemExit(name)
 
 
+def stall() -> None:
+    """Go on after the soft limit."""
+    with suppress(SoftTimeLimitExceeded):
+        time.sleep(600)
+    time.sleep(600)
+
+
 @shared_task(bind=True, ignore_result=True, max_retries=1)
 def fail(self: Any, name: str, how: str = "") -> None:
     """Fail in some way, until somebody has mended it."""
@@ -165,9 +172,7 @@ def fail(self: Any, name: str, how: str = "") -> None:
     if how == "reject":
         raise Reject(how, requeue=False)
     if how == "time":
-        with suppress(SoftTimeLimitExceeded):
-            time.sleep(600)
-        time.sleep(600)
+        stall()
     raise RuntimeError(how)
 
 
@@ -208,6 +213,8 @@ def follow(self: Any, name: str, script: list[str]) -> None:
         case "retry":
             # Its first message is acknowledged by then: else both would die, and both be counted.
             raise self.retry(countdown=1)
+        case "stall":
+            stall()
         case "fail late":
             hold(f"{name} before it fails")
             raise RuntimeError(name)

@@ -1,10 +1,10 @@
 """Keeps what could not succeed as rows, from which it can be sent again (workers/replay.py)."""
 
+from hashlib import sha256
 from typing import Any
 
 from celery.app.task import Context
 from celery.utils.log import get_logger
-from django.utils import timezone
 from kombu.utils import json
 
 from workers.models import DeadLetter, Effect
@@ -16,6 +16,8 @@ Reason, State = DeadLetter.Reason, DeadLetter.State
 # Of what is no task, and of what happened, so much is kept: a row must not be what breaks next.
 LONGEST_TEXT = 256 * 1024  # characters
 LONGEST_HISTORY = 20_000  # characters
+# What the keys of messages begin with that have succeeded.
+DONE = "done:"
 
 
 def park(reason: str, history: str, **fields: object) -> None:
@@ -41,6 +43,8 @@ def park_request(reason: str, task: str, request: Context, history: str) -> bool
 
     Returns False, and keeps nothing, where it was taken over from us and has succeeded elsewhere.
     """
+    if is_done(request):
+        return False
     queue = queue_of(request.delivery_info or {})
     given = {
         **request.as_execution_options(),
@@ -60,28 +64,34 @@ def park_request(reason: str, task: str, request: Context, history: str) -> bool
     options = {name: value for name, value in given.items() if value not in (None, {}, [])}
     body = json.dumps({"args": request.args, "kwargs": request.kwargs, "options": options})
     park(reason, history, task_id=request.id, task=task, queue=queue, body=body)
-    # Asked last: whoever succeeds just now notes it first, and then looks for a letter.
-    done_at = Effect.objects.filter(key=_done(request.id)).values_list("happened_at", flat=True)
-    sent = (request.properties or {}).get("timestamp")
-    # It says nothing of another task that is sent later under the same id.
-    if not (isinstance(sent, int) and any(at.timestamp() >= sent for at in done_at)):
+    # Asked again: whoever succeeds just now notes it first, and then looks for a letter.
+    if not is_done(request):
         return True
     _withdraw(request.id)
-    logger.warning("%s[%s] is no dead letter: another worker has done it", task, request.id)
     return False
 
 
-def note_done(task_id: str) -> None:
-    """Note that a task has succeeded that somebody else may still be at, and fail with."""
-    Effect.objects.update_or_create(key=_done(task_id), defaults={"happened_at": timezone.now()})
-    _withdraw(task_id)
+def note_done(request: Context) -> None:
+    """Note that a message has succeeded that somebody else may still be at, and fail with."""
+    if key := _done(request):
+        Effect.objects.bulk_create([Effect(key=key)], ignore_conflicts=True)
+    _withdraw(request.id)
 
 
-def _done(task_id: str) -> str:
-    return text(f"done:{task_id}")[:255]
+def is_done(request: Context) -> bool:
+    """Tell whether somebody else has succeeded with the same message, and not with its like."""
+    key = _done(request)
+    return bool(key) and Effect.objects.filter(key=key).exists()
+
+
+def _done(request: Context) -> str:
+    # A task's id may be used again. Messages of other programs may have none of their own.
+    message = (request.properties or {}).get("message_id")
+    return message and DONE + sha256(f"{message}:{request.id}".encode()).hexdigest()
 
 
 def _withdraw(task_id: str) -> None:
+    """Delete the letter of a task, unless it is settled."""
     DeadLetter.objects.filter(task_id=task_id, state=State.WAITING).delete()
 
 

@@ -23,7 +23,8 @@ CLAIM = 30
 # What belongs to the process that sends, and not to the message.
 OF_THE_SENDER = {
     *("producer", "publisher", "connection", "router", "result_cls", "task_type", "declare"),
-    *("retry", "retry_policy", "add_to_parent", "timeout", "confirm_timeout", "timestamp"),
+    *("retry", "retry_policy", "add_to_parent", "timeout", "confirm_timeout"),
+    *("timestamp", "message_id"),
 }
 
 

@@ -3,13 +3,12 @@
 # celery-types has these classes as they once were.
 # mypy: disable-error-code="assignment, attr-defined, override"
 
-import signal
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from celery import platforms
 from celery.beat import Scheduler, _evaluate_entry_args, _evaluate_entry_kwargs
 from celery.schedules import crontab
-from celery.signals import beat_init
 from celery.utils.log import get_logger
 from django.db import Error, transaction
 
@@ -23,29 +22,22 @@ FURTHEST = timedelta(days=8 * 366)
 NAME = 200  # characters of an entry's name that a key has room for
 
 
-@beat_init.connect
-def stop_once(**kwargs: Any) -> None:
-    """Have beat pay no heed to a second signal while the first one stops it.
-
-    Celery saves the schedule in the signal's handler, where a second one would wait for locks that
-    the first one holds.
-    """
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-
-
-def stop(*args: Any) -> None:
-    """Leave beat's loop, which saves the schedule on its way out."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
-    raise SystemExit
-
-
 class SendsOnce(Scheduler):
     """A scheduler that claims a run and puts it into the outbox in one transaction."""
 
     # By itself beat would wait here until its broker is back, and be taken for dead.
     producer = None
+
+    def __init__(self, *args: Any, lazy: bool = False, **kwargs: Any) -> None:
+        if not lazy:
+            # Celery's own handlers save the schedule there and then, whatever they interrupt.
+            platforms.signals.update(SIGTERM=leave, SIGINT=leave)
+        super().__init__(*args, lazy=lazy, **kwargs)
+
+    def close(self) -> None:
+        """Save the schedule. Whoever tells beat to stop once more must not interrupt that."""
+        platforms.signals.ignore("SIGTERM", "SIGINT")
+        super().close()
 
     def install_default_entries(self, data: Any) -> None:
         """Add none: what it would add deletes results, as keepers do (workers/retention.py)."""
@@ -80,6 +72,11 @@ class SendsOnce(Scheduler):
         if task := self.app.tasks.get(entry.task):
             return task.apply_async_on_commit(args, kwargs, **options)
         return outbox.accept(entry.task, outbox.message(entry.task, args, kwargs, options))
+
+
+def leave(*args: Any) -> None:
+    """Leave beat's loop, which closes its scheduler on the way out."""
+    raise SystemExit
 
 
 def slot(entry: Any, now: datetime | None = None) -> str:

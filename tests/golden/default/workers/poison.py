@@ -8,7 +8,7 @@ from contextlib import suppress
 from threading import Lock
 from typing import Any
 
-from celery import signals, states
+from celery import signals
 from celery.app.task import Context
 from celery.exceptions import Ignore, Reject
 from celery.utils.log import get_logger
@@ -86,15 +86,25 @@ def ended(sender: Any, state: str | None = None, **kwargs: Any) -> None:
         # What was given back before it started has not ended.
         if state and vars(request).get("counted"):
             forget(request.id)
-        if state == states.SUCCESS:
-            # Whoever had it before may have kept a failure of it, and been killed then; one that
-            # was frozen may fail yet.
-            dead_letters.note_done(request.id)
     except Error as error:
         logger.warning("The starts of %s[%s] stay: %s", sender.name, request.id, error)
     finally:
         if vars(request).get("alone"):
             _alone.release()
+
+
+@signals.task_success.connect
+def succeeded(sender: Any, **kwargs: Any) -> None:
+    """Take back a failure of whoever had it before: who was killed then, or was frozen and fails yet.
+
+    By now its chain is sent, and its result stored: with its body it has not succeeded yet.
+    """
+    if is_redelivered(sender.request):
+        try:
+            connections.settle()
+            dead_letters.note_done(sender.request)
+        except Error as error:
+            logger.warning("A letter of %s[%s] may stay: %s", sender.name, sender.request.id, error)
 
 
 @signals.task_internal_error.connect

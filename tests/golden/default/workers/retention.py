@@ -24,6 +24,8 @@ def enforce() -> None:
     """Delete every row that is older than config/settings/tasks.py keeps it."""
     days = settings.RETENTION_DAYS
     delete(Effect.objects.filter(happened_at__lt=ago(days["effects"])))
+    done = Effect.objects.filter(key__startswith=dead_letters.DONE)
+    delete(done.filter(happened_at__lt=ago(days["starts"])))
     delete(Start.objects.filter(started_at__lt=ago(days["starts"])))
     waiting = DeadLetter.objects.filter(state=DeadLetter.State.WAITING)
     delete(DeadLetter.objects.filter(settled_at__lt=ago(days["settled dead letters"])))

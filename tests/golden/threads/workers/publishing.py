@@ -7,6 +7,7 @@ from typing import Any
 
 from amqp.exceptions import MessageNacked
 from celery import current_app
+from celery.utils import uuid
 from django.conf import settings
 from kombu.exceptions import OperationalError
 
@@ -39,9 +40,10 @@ def bounded(send: Callable[..., Any], producer: Any = None, **options: Any) -> A
     Raises one of refusals() where the broker does not confirm; it may have the message all the same.
     """
     global _away_until
-    # A property of AMQP's own, because a retry repeats headers.
-    ours = {"confirm_timeout": settings.PUBLISH_TIMEOUT, "timestamp": int(time.time())}
-    how = {**ours, "retry": True, "retry_policy": ONCE, **options}
+    # Properties of AMQP's own, because a retry repeats headers.
+    ours = {"timestamp": int(time.time()), "message_id": uuid()}
+    wait = {"confirm_timeout": settings.PUBLISH_TIMEOUT, "retry": True, "retry_policy": ONCE}
+    how = {**ours, **wait, **options}
     with current_app.producer_or_acquire(producer) as producer:
         if time.monotonic() < _away_until:
             raise AwayError("the broker was missed a moment ago")

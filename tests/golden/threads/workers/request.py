@@ -112,16 +112,21 @@ class Request(celery_request.Request):
             super().acknowledge()
 
     def keep(self, history: str) -> bool:
-        """Park it and return True, or have it given back a little later."""
+        """Park it and return True.
+
+        Where another worker has done it, it is acknowledged, and given back where the database is away.
+        """
         if self.kept is None:
             request: Context = self._context
             try:
-                dead_letters.park_request(
+                self.kept = dead_letters.park_request(
                     DeadLetter.Reason.FAILED, self.task.name, request, history
                 )
                 self.forget()
                 request.parked = True
-                self.kept = True
+                if not self.kept:  # nothing has failed
+                    celery_request.task_ready(self)
+                    self.acknowledge()
             except Error as error:
                 logger.warning("%s[%s] goes back to the broker: %s", self.name, self.id, error)
                 self.kept = False

@@ -61,7 +61,8 @@ RETENTION_DAYS = {
     # A redelivered task must still find that its effect has happened; so must a dead letter that is
     # sent again.
     "effects": 180,
-    # Of a task that never ended; all others are gone with it.
+    # Of a task that never ended, all others being gone with it; and that one has ended which was
+    # handed out twice.
     "starts": 7,
     # Somebody has sent it again or discarded it, and may want to know.
     "settled dead letters": 30,
