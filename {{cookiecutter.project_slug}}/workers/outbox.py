@@ -24,7 +24,7 @@ CLAIM = 30
 OF_THE_SENDER = {
     *("producer", "publisher", "connection", "router", "result_cls", "task_type", "declare"),
     *("retry", "retry_policy", "add_to_parent", "timeout", "confirm_timeout"),
-    *("timestamp", "message_id"),
+    *("timestamp", "message_id", "mandatory"),
 }
 
 

@@ -3,6 +3,7 @@
 # celery-types has these classes as they once were.
 # mypy: disable-error-code="assignment, attr-defined, override"
 
+import signal
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,15 +29,15 @@ class SendsOnce(Scheduler):
     # By itself beat would wait here until its broker is back, and be taken for dead.
     producer = None
 
-    def __init__(self, *args: Any, lazy: bool = False, **kwargs: Any) -> None:
-        if not lazy:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if not kwargs.get("lazy"):
             # Celery's own handlers save the schedule there and then, whatever they interrupt.
             platforms.signals.update(SIGTERM=leave, SIGINT=leave)
-        super().__init__(*args, lazy=lazy, **kwargs)
+        super().__init__(*args, **kwargs)
 
     def close(self) -> None:
         """Save the schedule. Whoever tells beat to stop once more must not interrupt that."""
-        platforms.signals.ignore("SIGTERM", "SIGINT")
+        platforms.signals.ignore(signal.SIGTERM, signal.SIGINT)
         super().close()
 
     def install_default_entries(self, data: Any) -> None:

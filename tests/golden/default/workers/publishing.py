@@ -16,6 +16,7 @@ ONCE = {"max_retries": 0, "interval_start": 0, "interval_step": 0, "interval_max
 QUICKLY = 1  # seconds
 # How long a process that has just missed its broker does not try again. Seconds.
 PAUSE = 5
+NO_ROUTE = 312  # of AMQP
 
 _away_until = 0.0
 
@@ -40,8 +41,9 @@ def bounded(send: Callable[..., Any], producer: Any = None, **options: Any) -> A
     Raises one of refusals() where the broker does not confirm; it may have the message all the same.
     """
     global _away_until
-    # Properties of AMQP's own, because a retry repeats headers.
-    ours = {"timestamp": int(time.time()), "message_id": uuid()}
+    # Properties of AMQP's own, because a retry repeats headers. RabbitMQ would confirm, and drop, what
+    # no queue takes.
+    ours = {"timestamp": int(time.time()), "message_id": uuid(), "mandatory": True}
     wait = {"confirm_timeout": settings.PUBLISH_TIMEOUT, "retry": True, "retry_policy": ONCE}
     how = {**ours, **wait, **options}
     with current_app.producer_or_acquire(producer) as producer:
@@ -57,8 +59,10 @@ def bounded(send: Callable[..., Any], producer: Any = None, **options: Any) -> A
                 if time.monotonic() - begun > QUICKLY:
                     raise
                 return _attempt(send, producer, how)
-        except refusals():
-            _away_until = time.monotonic() + PAUSE
+        except refusals() as refusal:
+            # A broker that has no queue for this one takes others.
+            if getattr(refusal, "reply_code", None) != NO_ROUTE:
+                _away_until = time.monotonic() + PAUSE
             raise
 
 

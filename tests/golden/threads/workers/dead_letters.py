@@ -16,6 +16,8 @@ Reason, State = DeadLetter.Reason, DeadLetter.State
 # Of what is no task, and of what happened, so much is kept: a row must not be what breaks next.
 LONGEST_TEXT = 256 * 1024  # characters
 LONGEST_HISTORY = 20_000  # characters
+# How many letters one turn of a chore deals with.
+BATCH = 100
 # What the keys of messages begin with that have succeeded.
 DONE = "done:"
 
@@ -87,10 +89,10 @@ def is_done(request: Context) -> bool:
 def _done(request: Context) -> str:
     # A task's id may be used again. Messages of other programs may have none of their own.
     message = (request.properties or {}).get("message_id")
-    return message and DONE + sha256(f"{message}:{request.id}".encode()).hexdigest()
+    return DONE + sha256(f"{message}:{request.id}".encode()).hexdigest() if message else ""
 
 
-def _withdraw(task_id: str) -> None:
+def _withdraw(task_id: str | None) -> None:
     """Delete the letter of a task, unless it is settled."""
     DeadLetter.objects.filter(task_id=task_id, state=State.WAITING).delete()
 

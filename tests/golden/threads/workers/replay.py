@@ -9,12 +9,10 @@ from django.utils import timezone
 from kombu.utils import json
 
 from workers import payload
+from workers.dead_letters import BATCH
 from workers.models import DeadLetter
 
 Reason, State = DeadLetter.Reason, DeadLetter.State
-
-# How many letters one turn of a chore sends.
-BATCH = 100
 
 
 class NotDoneError(Exception):
