@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from celery import Celery
 
-from tests.probed import PostgreSQL, Probed, postgresql, probed
-from tests.test_poison import letters, starts
+from tests.probed import SESSIONS, PostgreSQL, Probed, postgresql, probed
+from tests.test_poison import STARTS, letters, starts
 
 SIZES = {"prefork": 2, "gevent": 10}
 
@@ -265,6 +265,49 @@ def test_what_fails_while_the_database_is_away_is_kept_once_it_is_back(
         project.wait_for(lambda: project.notes("after"), worker)
     found = {letter["task_id"]: letter["reason"] for letter in letters(database)}
     assert found == {"fails": "failed", "unknown": "unknown", "malformed": "malformed"}
+
+
+END_WAITING = f"SELECT count(pg_terminate_backend(pid)) {SESSIONS} AND query LIKE '%%pg_sleep%%'"
+
+
+def test_a_task_whose_session_ends_runs_again_and_one_that_ends_it_is_parked(
+    project: Probed, database: PostgreSQL
+) -> None:
+    with project.working() as worker:
+        project.send("wait_in_database", "waited")
+        project.wait_for(lambda: database.ask(END_WAITING), worker)
+        project.wait_for(lambda: project.notes("waited") == ["2"], worker)
+        assert not letters(database)
+        project.send("end_session", "ended")
+        project.wait_for(lambda: letters(database), worker)
+    (letter,) = letters(database)
+    assert len(project.notes("ended")) == STARTS
+    assert letter["reason"] == "poison"
+    assert "its session with a database ended" in letter["history"]
+
+
+SLOW = """
+CREATE TABLE slow (number integer);
+CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql
+    AS $$ BEGIN PERFORM pg_sleep(5); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON slow DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION wait();
+"""
+
+
+@pytest.mark.parametrize("project", [("redis", "gevent")], ids=" ".join, indirect=True)
+def test_a_limit_that_hits_a_commit_is_what_the_letter_says(
+    project: Probed, database: PostgreSQL
+) -> None:
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute(SLOW)
+    with project.working() as worker:
+        project.send("commit_slowly", "slow", time_limit=1)
+        project.wait_for(lambda: letters(database), worker)
+        project.send("note", "after")
+        project.wait_for(lambda: project.notes("after"), worker)
+    (letter,) = letters(database)
+    assert "TimeLimitExceeded" in letter["history"]
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "eventlet"])

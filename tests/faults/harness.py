@@ -160,8 +160,8 @@ class Harness:
             awaited(lambda: not left_over(running.name), 5, "no process is left")
         outcome.left_over = [shown(process) for process in left_over(running.name)]
         with suppress(AssertionError):
-            awaited(lambda: not running.sessions(), 5, "no session is left")
-        outcome.sessions = running.sessions()
+            awaited(lambda: not running.clients(), 5, "no session is left")
+        outcome.sessions = running.clients()
         return running.books.all()
 
     def _note(self, cell: Cell, running: Scene, ledger: Ledger, outcome: Outcome, row: Row) -> None:

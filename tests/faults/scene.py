@@ -72,6 +72,7 @@ class Scene:
     gone: int = 0
     extra: int = 0
     may_lose: int = 0
+    bouncer: str = ""  # the URL of its console
     _enough: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -132,6 +133,16 @@ class Scene:
                 (self.database.rpartition("/")[2],),
             ).fetchone()
         return int(row[0]) if row else 0
+
+    def clients(self) -> int:
+        """Return how many sessions the project has: with PgBouncer, where it stands before PostgreSQL."""
+        if not self.bouncer:
+            return self.sessions()
+        name = self.database.rpartition("/")[2]
+        # The console knows no prepared statements.
+        with psycopg.connect(self.bouncer, autocommit=True, prepare_threshold=None) as console:
+            rows = console.execute("SHOW CLIENTS").fetchall()
+        return sum(name in row for row in rows)
 
     def ready(self) -> bool:
         """Tell whether the web can serve."""
@@ -278,6 +289,7 @@ def scene(
             proxies=proxies,
             web=None,  # type: ignore[arg-type] # needs the scene
             workers=[],
+            bouncer=f"{reached.rpartition('/')[0]}/pgbouncer" if bounced else "",
         )
         web = {"CELERY_BROKER_URL": _moved(place, proxies["web"].port)} if "web" in proxies else {}
         made.web = program(

@@ -71,6 +71,22 @@ def wait_in_database(name: str) -> None:
 
 
 @shared_task(ignore_result=True)
+def commit_slowly(name: str) -> None:
+    """Commit what the database takes its time for."""
+    _ledger.rpush(name, os.getpid())
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("INSERT INTO slow VALUES (1)")
+
+
+@shared_task(ignore_result=True)
+def end_session(name: str) -> None:
+    """End the session that it uses itself."""
+    _ledger.rpush(name, os.getpid())
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+@shared_task(ignore_result=True)
 def leave_transaction_open(name: str) -> None:
     """Begin a transaction, and never end it."""
     transaction.atomic().__enter__()

@@ -1,4 +1,4 @@
-"""Parks a task that kills its process each time, after a few starts and before the next one.
+"""Parks a task that kills its process, or its session, each time, after a few starts.
 
 A first delivery costs nothing: only of messages that were handed out before, each start is a row, and
 gone once the task has ended.
@@ -25,10 +25,14 @@ logger = get_logger(__name__)
 _alone = Lock()
 # What a suspect waits for its turn comes off the time that it may run: so much at most, as a part of it.
 PATIENCE = 1 / 10
+OVER = (
+    "Its process died, or its session with a database ended, over its first start and over each of "
+    "these:"
+)
 
 
 class PoisonError(Exception):
-    """A task whose process died each time that it was started."""
+    """A task that was started again and again, and has never ended."""
 
 
 def guard(task: Any) -> None:
@@ -48,9 +52,7 @@ def guard(task: Any) -> None:
             Start.objects.create(task_id=request.id, worker=request.hostname)
             request.counted = True
             return
-        history = "Its process died over its first start, and over each of these:\n" + "\n".join(
-            f"{start.started_at:%F %T} on {start.worker}" for start in starts
-        )
+        history = "\n".join([OVER, *(f"{s.started_at:%F %T} on {s.worker}" for s in starts)])
         kept = dead_letters.park_request(DeadLetter.Reason.POISON, task.name, request, history)
         # Sent again, it is counted anew.
         forget(request.id)
@@ -59,7 +61,9 @@ def guard(task: Any) -> None:
     request.parked = True
     if not kept:
         raise Ignore("another worker has done it")
-    raise PoisonError(f"Its process died {settings.POISON_STARTS} times; it is a dead letter now.")
+    raise PoisonError(
+        f"It was started {settings.POISON_STARTS} times, and has never ended; it is a dead letter now."
+    )
 
 
 def _wait_for_turn(task: Any) -> None:

@@ -38,7 +38,7 @@ class DeadLetter(models.Model):
         """Why it is here."""
 
         FAILED = "failed", "it failed, and is not tried again"
-        POISON = "poison", "its process died each time"
+        POISON = "poison", "it never came to an end"
         RETURNED = "returned", "it came back to the broker too often"
         UNKNOWN = "unknown", "no worker knows its task"
         MALFORMED = "malformed", "it cannot be read"

@@ -64,12 +64,8 @@ def take_over(channel: Channel) -> None:
             if client.exists(ALIVE.format(consumer)):
                 continue
             held = HELD.format(consumer)
-            taken = 0
-            for tag in client.smembers(held):
-                # Else another one has restored it, and a third may have it, under the same tag.
-                if client.srem(held, tag):
-                    channel.qos.restore_by_tag(tag.decode(), client)
-                    taken += 1
+            tags = map(bytes.decode, client.smembers(held))
+            taken = sum(channel.qos.take_over(tag, held, client) for tag in tags)
             client.srem(CONSUMERS, consumer)
             if taken:
                 logger.warning("Took over %d tasks of a worker that is silent", taken)

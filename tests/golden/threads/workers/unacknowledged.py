@@ -6,6 +6,7 @@
 from typing import Any
 
 from kombu.transport import redis, virtual
+from kombu.utils.json import loads
 
 # The messages that somebody has.
 HELD = "unacked:{}"
@@ -53,6 +54,25 @@ class QoS(redis.QoS):
             else:
                 self._remove_from_indices(delivery_tag).execute()
             del self.owed[delivery_tag]
+
+    def take_over(self, delivery_tag: str, held: str, client: Any) -> bool:
+        """Put a message back that somebody else had; tell whether nobody was faster.
+
+        In one step: who takes over may die of what it has just put back. And once it is back, a third
+        one may have it, under the same tag.
+        """
+
+        def put_back(pipe: Any) -> bool:
+            found = pipe.sismember(held, delivery_tag)
+            message = pipe.hget(self.unacked_key, delivery_tag)
+            pipe.multi()
+            if found:
+                self._remove_from_indices(delivery_tag, pipe).srem(held, delivery_tag)
+            if found and message:
+                self.channel._do_restore_message(*loads(message.decode()), pipe)
+            return bool(found and message)
+
+        return bool(client.transaction(put_back, held, value_from_callable=True))
 
     def _remove_from_indices(self, delivery_tag: str, pipe: Any = None) -> Any:
         held = HELD.format(self.channel.consumer)

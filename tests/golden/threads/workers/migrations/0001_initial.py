@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         choices=[
                             ("failed", "it failed, and is not tried again"),
-                            ("poison", "its process died each time"),
+                            ("poison", "it never came to an end"),
                             ("returned", "it came back to the broker too often"),
                             ("unknown", "no worker knows its task"),
                             ("malformed", "it cannot be read"),
