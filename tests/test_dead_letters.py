@@ -14,7 +14,7 @@ from celery import Celery
 from tests.probed import SESSIONS, PostgreSQL, Probed, postgresql, probed
 from tests.test_poison import STARTS, letters, starts
 
-SIZES = {"prefork": 2, "gevent": 10}
+SIZES = {"prefork": 2, "gevent": 10, "threads": 2}
 
 
 @pytest.fixture
@@ -267,32 +267,37 @@ def test_what_fails_while_the_database_is_away_is_kept_once_it_is_back(
     assert found == {"fails": "failed", "unknown": "unknown", "malformed": "malformed"}
 
 
-END_WAITING = f"SELECT count(pg_terminate_backend(pid)) {SESSIONS} AND query LIKE '%%pg_sleep%%'"
+SLOW = """
+CREATE TABLE slow (number integer);
+CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql
+    AS $$ BEGIN PERFORM pg_sleep(3); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON slow DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION wait();
+"""
+# By task, what its session is at when it ends.
+AT = {"wait_in_database": "%%pg_sleep%%", "wait_in_transaction": "%%pg_sleep%%"}
+AT["commit_slowly"] = "COMMIT"
 
 
 def test_a_task_whose_session_ends_runs_again_and_one_that_ends_it_is_parked(
     project: Probed, database: PostgreSQL
 ) -> None:
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute(SLOW)
     with project.working() as worker:
-        project.send("wait_in_database", "waited")
-        project.wait_for(lambda: database.ask(END_WAITING), worker)
-        project.wait_for(lambda: project.notes("waited") == ["2"], worker)
+        for task, query in AT.items():
+            project.send(task, task)
+            end = f"SELECT count(pg_terminate_backend(pid)) {SESSIONS} AND query LIKE '{query}'"
+            project.wait_for(lambda end=end: database.ask(end), worker)  # type: ignore[misc]
+        for task in AT:
+            project.wait_for(lambda task=task: project.notes(task) == ["2"], worker)  # type: ignore[misc]
         assert not letters(database)
         project.send("end_session", "ended")
         project.wait_for(lambda: letters(database), worker)
     (letter,) = letters(database)
     assert len(project.notes("ended")) == STARTS
-    assert letter["reason"] == "poison"
-    assert "its session with a database ended" in letter["history"]
-
-
-SLOW = """
-CREATE TABLE slow (number integer);
-CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql
-    AS $$ BEGIN PERFORM pg_sleep(5); RETURN NULL; END $$;
-CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON slow DEFERRABLE INITIALLY DEFERRED
-    FOR EACH ROW EXECUTE FUNCTION wait();
-"""
+    assert letter["reason"] == "failed"
+    assert "terminating connection" in letter["history"]
 
 
 @pytest.mark.parametrize("project", [("redis", "gevent")], ids=" ".join, indirect=True)
@@ -308,6 +313,16 @@ def test_a_limit_that_hits_a_commit_is_what_the_letter_says(
         project.wait_for(lambda: project.notes("after"), worker)
     (letter,) = letters(database)
     assert "TimeLimitExceeded" in letter["history"]
+
+
+@pytest.mark.parametrize("project", [("redis", "threads")], ids=" ".join, indirect=True)
+def test_what_gives_up_on_something_asynchronous_is_kept(
+    project: Probed, database: PostgreSQL
+) -> None:
+    with project.working() as worker:
+        project.send("time_out", "late")
+        project.wait_for(lambda: letters(database), worker)
+    assert "TimeoutError" in letters(database)[0]["history"]
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "eventlet"])

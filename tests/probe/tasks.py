@@ -73,9 +73,10 @@ def wait_in_database(name: str) -> None:
 @shared_task(ignore_result=True)
 def commit_slowly(name: str) -> None:
     """Commit what the database takes its time for."""
-    _ledger.rpush(name, os.getpid())
+    _ledger.rpush(f"{name} began", os.getpid())
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("INSERT INTO slow VALUES (1)")
+    _ledger.rpush(name, _ledger.llen(f"{name} began"))
 
 
 @shared_task(ignore_result=True)
@@ -84,6 +85,13 @@ def end_session(name: str) -> None:
     _ledger.rpush(name, os.getpid())
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+@shared_task(ignore_result=True)
+def wait_in_transaction(name: str) -> None:
+    """Have the database itself wait, inside a transaction."""
+    with transaction.atomic():
+        wait_in_database(name)
 
 
 @shared_task(ignore_result=True)
@@ -127,6 +135,15 @@ def hang(name: str) -> None:
     """Hold a connection until somebody ends it."""
     _ledger.rpush(name, f"{os.getpid()} {session()}")
     time.sleep(600)
+
+
+@shared_task(ignore_result=True)
+def time_out(name: str) -> None:
+    """Give up on something asynchronous."""
+    import asyncio
+
+    _ledger.rpush(name, "began")
+    asyncio.run(asyncio.wait_for(asyncio.sleep(600), 0.1))
 
 
 @shared_task(ignore_result=True)

@@ -19,7 +19,7 @@ LONGEST_HISTORY = 20_000  # characters
 # How many letters one turn of a chore deals with.
 BATCH = 100
 # What the keys of messages begin with that have succeeded.
-DONE = "done:"
+DONE = "workers.dead_letters:"
 
 
 def park(reason: str, history: str, **fields: object) -> None:

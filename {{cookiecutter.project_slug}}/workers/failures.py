@@ -8,19 +8,20 @@ from celery import signals
 from celery.exceptions import Ignore, Reject, TaskPredicate
 from celery.utils.log import get_logger
 from django.conf import settings
-from django.db import Error, InterfaceError, OperationalError
-from django.db import connections as databases
+from django.db import Error
 
+from config.sessions import is_over
 from workers import connections
 from workers.dead_letters import park_request
 from workers.models import DeadLetter
 
 logger = get_logger(__name__)
 
-ENDED_SESSION = (OperationalError, InterfaceError)
+# By gevent, eventlet, or Celery through one of them; they are no Exceptions.
+KILLERS = {"GreenletExit", "Timeout"}
 
 
-def keep(task: Any, error: BaseException) -> None:
+def keep(task: Any, error: Exception) -> None:
     """Park the running task.
 
     Raises Reject where a database is away, or has ended a session, so that its message goes back, and
@@ -29,9 +30,11 @@ def keep(task: Any, error: BaseException) -> None:
     """
     if killer := killed_by(error):
         raise killer
-    if isinstance(error, ENDED_SESSION) and has_lost_a_session():
-        # Not forgotten (workers/poison.py): a task may end its session each time.
+    # A message that was acknowledged before it ran cannot go back.
+    if task.acks_late and is_over(error) and task.request.get("start", 1) < settings.POISON_STARTS:
+        # This start stays counted (workers/poison.py): a task may end its session each time.
         task.request.counted = False
+        connections.settle()
         raise give_back(task, error) from error
     history = "".join(traceback.format_exception(error))
     try:
@@ -45,23 +48,19 @@ def keep(task: Any, error: BaseException) -> None:
         raise Ignore("another worker has done it") from error
 
 
-def killed_by(error: BaseException | None) -> BaseException | None:
-    """Return what has killed a greenlet in mid-transaction; Django raises its own error over it."""
-    while isinstance(error, (Exception, SystemExit, KeyboardInterrupt, GeneratorExit)):
-        error = error.__cause__ or error.__context__
-    return error
-
-
-def has_lost_a_session() -> bool:
-    """Tell whether a session with a database has ended under this task, or could not be had."""
-    return any(
-        connection.errors_occurred and not (connection.connection and connection.is_usable())
-        for connection in databases.all(initialized_only=True)
-    )
+def killed_by(error: BaseException) -> BaseException | None:
+    """Return what has killed a greenlet in mid-commit: Django raises an error of its own over it."""
+    seen: list[BaseException] = []
+    above: BaseException | None = error
+    while isinstance(above, Exception) and above not in seen:
+        seen.append(above)
+        above = above.__cause__ or above.__context__
+    masked = any(isinstance(each, Error) for each in seen)
+    return above if masked and type(above).__name__ in KILLERS else None
 
 
 @signals.task_failure.connect
-def keep_other(sender: Any, exception: BaseException, einfo: Any, **kwargs: Any) -> None:
+def keep_other(sender: Any, exception: Exception, einfo: Any, **kwargs: Any) -> None:
     """Park what did not fail in its body: what it returned is no JSON, or its chain was not sent."""
     request = sender.request
     if request.called_directly or request.is_eager or vars(request).get("parked"):

@@ -1,4 +1,4 @@
-"""Parks a task that kills its process, or its session, each time, after a few starts.
+"""Parks a task that comes to no end, as it kills its process each time, after a few starts.
 
 A first delivery costs nothing: only of messages that were handed out before, each start is a row, and
 gone once the task has ended.
@@ -25,10 +25,6 @@ logger = get_logger(__name__)
 _alone = Lock()
 # What a suspect waits for its turn comes off the time that it may run: so much at most, as a part of it.
 PATIENCE = 1 / 10
-OVER = (
-    "Its process died, or its session with a database ended, over its first start and over each of "
-    "these:"
-)
 
 
 class PoisonError(Exception):
@@ -50,9 +46,11 @@ def guard(task: Any) -> None:
             if starts:
                 _wait_for_turn(task)
             Start.objects.create(task_id=request.id, worker=request.hostname)
-            request.counted = True
+            request.counted, request.start = True, len(starts) + 2
             return
-        history = "\n".join([OVER, *(f"{s.started_at:%F %T} on {s.worker}" for s in starts)])
+        history = "It came to no end at its first start, nor at any of these:\n" + "\n".join(
+            f"{start.started_at:%F %T} on {start.worker}" for start in starts
+        )
         kept = dead_letters.park_request(DeadLetter.Reason.POISON, task.name, request, history)
         # Sent again, it is counted anew.
         forget(request.id)
@@ -62,7 +60,7 @@ def guard(task: Any) -> None:
     if not kept:
         raise Ignore("another worker has done it")
     raise PoisonError(
-        f"It was started {settings.POISON_STARTS} times, and has never ended; it is a dead letter now."
+        f"It was started {settings.POISON_STARTS} times and came to no end; it is a dead letter now."
     )
 
 

@@ -3,6 +3,7 @@
 # celery-types leaves out what a transport is made of.
 # mypy: disable-error-code="attr-defined, misc"
 
+from contextlib import suppress
 from typing import Any
 
 from kombu.transport import redis, virtual
@@ -10,6 +11,8 @@ from kombu.utils.json import loads
 
 # The messages that somebody has.
 HELD = "unacked:{}"
+# What is no message at all. It would stop each worker that reads it.
+MALFORMED = "unacked:malformed"
 
 
 class QoS(redis.QoS):
@@ -69,7 +72,11 @@ class QoS(redis.QoS):
             if found:
                 self._remove_from_indices(delivery_tag, pipe).srem(held, delivery_tag)
             if found and message:
-                self.channel._do_restore_message(*loads(message.decode()), pipe)
+                crossed_off = len(pipe)
+                with suppress(TypeError, ValueError):
+                    self.channel._do_restore_message(*loads(message.decode()), pipe)
+                if len(pipe) == crossed_off:
+                    pipe.lpush(MALFORMED, message)
             return bool(found and message)
 
         return bool(client.transaction(put_back, held, value_from_callable=True))

@@ -16,7 +16,10 @@ ONCE = {"max_retries": 0, "interval_start": 0, "interval_step": 0, "interval_max
 QUICKLY = 1  # seconds
 # How long a process that has just missed its broker does not try again. Seconds.
 PAUSE = 5
-NO_ROUTE = 312  # of AMQP
+# Of AMQP: no queue takes it; no such exchange, as that of delayed tasks before the first worker.
+UNROUTABLE = {312, 404}
+# How long RabbitMQ takes to tell a queue's consumers that it is gone, at the most. Seconds.
+HEARD = 0.5
 
 _away_until = 0.0
 
@@ -31,6 +34,11 @@ def refusals() -> tuple[type[BaseException], ...]:
     errors = {*transport.connection_errors, *transport.channel_errors}
     # kombu has it among Redis's, and a queue that is not declared is one as well.
     return (OperationalError, MessageNacked, *(errors - {KeyError}))
+
+
+def is_unroutable(refusal: BaseException) -> bool:
+    """Tell whether RabbitMQ has refused a message because no queue takes it."""
+    return getattr(refusal, "reply_code", None) in UNROUTABLE
 
 
 def bounded(send: Callable[..., Any], producer: Any = None, **options: Any) -> Any:
@@ -53,15 +61,19 @@ def bounded(send: Callable[..., Any], producer: Any = None, **options: Any) -> A
         try:
             try:
                 return _attempt(send, producer, how)
-            except refusals():
+            except refusals() as refusal:
+                if is_unroutable(refusal):
+                    # Declared again at once, a queue would keep from its workers that it was gone, and
+                    # they would wait at it for ever.
+                    time.sleep(HEARD)
                 # That the broker has closed a connection since is noticed at once, and then another
                 # one may do. Silence has taken its time already.
-                if time.monotonic() - begun > QUICKLY:
+                elif time.monotonic() - begun > QUICKLY:
                     raise
                 return _attempt(send, producer, how)
         except refusals() as refusal:
             # A broker that has no queue for this one takes others.
-            if getattr(refusal, "reply_code", None) != NO_ROUTE:
+            if not is_unroutable(refusal):
                 _away_until = time.monotonic() + PAUSE
             raise
 

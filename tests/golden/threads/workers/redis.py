@@ -9,7 +9,7 @@ from celery import bootsteps, current_app
 from workers import dead_letters, keeper
 from workers.models import DeadLetter
 from workers.presence import Presence
-from workers.transport import MALFORMED
+from workers.unacknowledged import MALFORMED
 
 
 class AskAtOnce(bootsteps.StartStopStep):

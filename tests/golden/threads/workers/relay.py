@@ -44,9 +44,10 @@ def send(row: OutboxMessage, producer: Any) -> None:
     """Send a claimed row, and delete it. Raises what the broker's side raises where it is away."""
     try:
         outbox.send(row, producer=producer)
-    except publishing.refusals():
-        raise
-    except Exception as error:  # it alone cannot be sent, such as one for a queue that is gone
+    except Exception as error:
+        if isinstance(error, publishing.refusals()) and not publishing.is_unroutable(error):
+            raise
+        # It alone cannot be sent, such as one for a queue that is gone.
         logger.warning("%s stays in the outbox: %s", row, error)
         now = timezone.now()
         wait = min(max((now - row.accepted_at).total_seconds(), outbox.CLAIM), LATEST)

@@ -20,13 +20,11 @@ from kombu.connection import resolve_aliases
 from kombu.transport import redis
 from kombu.utils.json import dumps, loads
 
-from workers.unacknowledged import HELD, QoS
+from workers.unacknowledged import HELD, MALFORMED, QoS
 
 # Everyone who takes messages; whether one is alive.
 CONSUMERS = "unacked:consumers"
 ALIVE = "unacked:{}:alive"
-# What is no message at all. It would stop each worker that reads it.
-MALFORMED = "unacked:malformed"
 STUMBLES = (AttributeError, KeyError, TypeError, ValueError)
 BELL = "{}.bell"
 # Enough to wake every idle worker; all others ask without being woken.
