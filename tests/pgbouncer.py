@@ -74,7 +74,7 @@ ignore_startup_parameters = extra_float_digits
         if become:
             for path in (folder, *folder.iterdir()):
                 shutil.chown(path, "postgres")
-        command = [*become, str(program), str(folder / "pgbouncer.ini")]
+        command = [*become, str(program), "-q", str(folder / "pgbouncer.ini")]
         with TCPExecutor(command, "127.0.0.1", port, timeout=30, cwd="/"):
             url = server._replace(netloc=f"{user}:{server.password}@127.0.0.1:{port}").geturl()
             yield PgBouncer(url, folder / "log")
