@@ -350,3 +350,42 @@ def test_where_no_result_can_be_stored_tasks_go_back_and_are_done_later(
         ask = f"SELECT count(*) FROM {table} WHERE status = 'SUCCESS'"
         project.wait_for(lambda: connection.execute(ask).fetchone() == (len(tasks),), worker)
     assert letters(database) == []
+
+
+# The session ends over a result, as if the server were told to stop; it is tried three times.
+BLIP = """
+CREATE SEQUENCE successes;
+CREATE FUNCTION blip() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  IF NEW.status = 'SUCCESS' AND nextval('successes') <= 3 THEN
+    RAISE EXCEPTION 'terminating connection' USING ERRCODE = '57P01';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER blip BEFORE INSERT OR UPDATE ON django_celery_results_taskresult
+    FOR EACH ROW EXECUTE FUNCTION blip();
+"""
+STORED = "SELECT status FROM django_celery_results_taskresult"
+
+
+@pytest.mark.parametrize("pool", ["prefork", pytest.param("gevent", marks=pytest.mark.long)])
+def test_a_session_that_ends_over_a_result_has_the_task_run_again(
+    tmp_path: Path, environment: Any, database: PostgreSQL, redis_url: str, pool: str
+) -> None:
+    project = probed(
+        tmp_path,
+        environment("5.2"),
+        database.url,
+        redis_url,
+        result_backend="database",
+        queues=f"jobs:{pool}:2",
+    )
+    del project.environment["CELERY_RESULT_BACKEND"]  # Celery would take it before any setting
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute(BLIP)
+        with project.working() as worker:
+            project.send("tell", "x")
+            project.wait_for(lambda: len(project.notes("x")) == 2, worker)
+            project.wait_for(
+                lambda: connection.execute(STORED).fetchall() == [("SUCCESS",)], worker
+            )
+    assert not letters(database)

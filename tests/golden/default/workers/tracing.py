@@ -15,6 +15,8 @@ from celery.exceptions import Reject, WorkerShutdown, WorkerTerminate
 from celery.utils.log import get_logger
 from django.conf import settings
 
+from config.sessions import is_over
+
 logger = get_logger(__name__)
 
 
@@ -30,15 +32,22 @@ def _guarded(
     @wraps(trace)
     def guarded(task_id: str, *args: Any, **kwargs: Any) -> Any:
         try:
-            return trace(task_id, *args, **kwargs)
+            traced = trace(task_id, *args, **kwargs)
         except (Reject, MemoryError, WorkerShutdown, WorkerTerminate):
             raise
         except escapes as error:
-            logger.warning("%s[%s] goes back to the broker: %r", name, task_id, error)
-            # At once, it would come back at once.
-            time.sleep(settings.PARKING_PAUSE)
-            reject = Reject(repr(error), requeue=True)
-            info = ExceptionInfo((Reject, reject, error.__traceback__))
-            return trace_ok_t(info, TraceInfo(states.REJECTED, reject), 0.0, None)
+            return _given_back(name, task_id, error)
+        # Raised outside of the task's body, as where its result is stored.
+        outside = getattr(traced.retval, "internal", False) and traced.retval.exception
+        return _given_back(name, task_id, outside) if outside and is_over(outside) else traced
 
     return guarded
+
+
+def _given_back(name: str, task_id: str, error: BaseException) -> trace_ok_t:
+    logger.warning("%s[%s] goes back to the broker: %r", name, task_id, error)
+    # At once, it would come back at once.
+    time.sleep(settings.PARKING_PAUSE)
+    reject = Reject(repr(error), requeue=True)
+    info = ExceptionInfo((Reject, reject, error.__traceback__))
+    return trace_ok_t(info, TraceInfo(states.REJECTED, reject), 0.0, None)

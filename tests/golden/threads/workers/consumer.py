@@ -32,6 +32,16 @@ class Consumer(consumer.Consumer):
         # `sys.exit()` would end a thread or a greenlet, and nobody would hear of it.
         tracing.guard(self.app, Exception, SystemExit)
 
+    def perform_pending_operations(self) -> None:
+        """Do what waits for the loop's next turn.
+
+        Raises ConnectionResetError where the connection is gone, as whoever has just acknowledged
+        may know: kombu would open another one, and the worker listen there, where nobody sends.
+        """
+        super().perform_pending_operations()
+        if self.connection and not self.connection.connected:
+            raise ConnectionResetError("the connection to the broker is gone")
+
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """Return what takes each message. Celery's own dies of some that are malformed."""
         handle = super().create_task_handler(*args, **kwargs)
