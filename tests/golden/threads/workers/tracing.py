@@ -37,11 +37,18 @@ def _guarded(
             raise
         except escapes as error:
             return _given_back(name, task_id, error)
-        # Raised outside of the task's body, as where its result is stored.
-        outside = getattr(traced.retval, "internal", False) and traced.retval.exception
+        outside = _raised_outside(traced)
         return _given_back(name, task_id, outside) if outside and is_over(outside) else traced
 
     return guarded
+
+
+def _raised_outside(traced: trace_ok_t) -> BaseException | None:
+    """Return what was raised outside of the task's body, as where its result is stored."""
+    if not getattr(traced.retval, "internal", False):
+        return None
+    error: BaseException = traced.retval.exception
+    return getattr(error, "exc", error)  # billiard may have wrapped it
 
 
 def _given_back(name: str, task_id: str, error: BaseException) -> trace_ok_t:
