@@ -62,9 +62,9 @@ def bounded(send: Callable[..., Any], producer: Any = None, **options: Any) -> A
             try:
                 return _attempt(send, producer, how)
             except refusals() as refusal:
-                if is_unroutable(refusal):
-                    # Declared again at once, a queue would keep from its workers that it was gone, and
-                    # they would wait at it for ever.
+                if is_unroutable(refusal) or isinstance(refusal, MessageNacked):
+                    # A queue was deleted, perhaps just now. Declared again at once, it would keep from its
+                    # workers that it was gone, and they would wait at it for ever.
                     time.sleep(HEARD)
                 # That the broker has closed a connection since is noticed at once, and then another
                 # one may do. Silence has taken its time already.
