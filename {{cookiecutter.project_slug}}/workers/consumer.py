@@ -8,7 +8,7 @@ from collections.abc import Callable
 from threading import Thread
 from typing import Any
 
-from celery import signals
+from celery import bootsteps, signals
 from celery.utils.log import get_logger
 from celery.worker import consumer
 from django.conf import settings
@@ -26,6 +26,9 @@ STUMBLES = (AttributeError, KeyError, TypeError, ValueError)
 class Consumer(consumer.Consumer):
     """A consumer that drops no message."""
 
+    #: What its connection was made of when it began to listen.
+    listens_to: Any = None
+
     def update_strategies(self) -> None:
         """Prepare to run each task."""
         super().update_strategies()
@@ -39,12 +42,16 @@ class Consumer(consumer.Consumer):
         may know: kombu would open another one, and the worker listen there, where nobody sends.
         """
         super().perform_pending_operations()
-        if self.connection and not self.connection.connected:
+        ours: Any = self.connection
+        listens = ours and self.blueprint.state == bootsteps.RUN
+        if listens and not (ours.connected and ours._connection is self.listens_to):
             raise ConnectionResetError("the connection to the broker is gone")
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """Return what takes each message. Celery's own dies of some that are malformed."""
         handle = super().create_task_handler(*args, **kwargs)
+        connection: Any = self.connection
+        self.listens_to = connection._connection
 
         def on_task_received(message: Any) -> None:
             try:

@@ -23,11 +23,11 @@ logger = get_logger(__name__)
 def guard(app: Celery, *escapes: type[BaseException]) -> None:
     """Have these, where a task of this process lets them escape, give its message back."""
     for task in app.tasks.values():
-        task.__trace__ = _guarded(task.__trace__, task.name, escapes)
+        task.__trace__ = _guarded(task.__trace__, task, escapes)
 
 
 def _guarded(
-    trace: Callable[..., Any], name: str, escapes: tuple[type[BaseException], ...]
+    trace: Callable[..., Any], task: Any, escapes: tuple[type[BaseException], ...]
 ) -> Callable[..., Any]:
     @wraps(trace)
     def guarded(task_id: str, *args: Any, **kwargs: Any) -> Any:
@@ -36,19 +36,23 @@ def _guarded(
         except (Reject, MemoryError, WorkerShutdown, WorkerTerminate):
             raise
         except escapes as error:
-            return _given_back(name, task_id, error)
+            return _given_back(task.name, task_id, error)
         outside = _raised_outside(traced)
-        return _given_back(name, task_id, outside) if outside and is_over(outside) else traced
+        # One that was acknowledged before it ran cannot go back.
+        if task.acks_late and outside and is_over(outside):
+            return _given_back(task.name, task_id, outside)
+        return traced
 
     return guarded
 
 
 def _raised_outside(traced: trace_ok_t) -> BaseException | None:
     """Return what was raised outside of the task's body, as where its result is stored."""
-    if not getattr(traced.retval, "internal", False):
+    if not (isinstance(traced.retval, ExceptionInfo) and traced.retval.internal):
         return None
-    error: BaseException = traced.retval.exception
-    return getattr(error, "exc", error)  # billiard may have wrapped it
+    error: Any = traced.retval.exception
+    raised: BaseException = getattr(error, "exc", error)  # billiard may have wrapped it
+    return raised
 
 
 def _given_back(name: str, task_id: str, error: BaseException) -> trace_ok_t:

@@ -8,9 +8,9 @@ from django.db import OperationalError
 OVER = ("08", "57P", "53300")
 
 
-def is_over(error: BaseException) -> bool:
+def is_over(error: BaseException | None) -> bool:
     """Tell whether an error says that a session has ended, or that none can be had."""
-    cause = error.__cause__
+    cause = error.__cause__ if error else None
     if not (isinstance(error, OperationalError) and isinstance(cause, psycopg.Error)):
         return False
     # What psycopg has found itself, such as a socket that was closed, comes without a code.

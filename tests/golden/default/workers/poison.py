@@ -4,6 +4,7 @@ A first delivery costs nothing: only of messages that were handed out before, ea
 gone once the task has ended.
 """
 
+import sys
 from contextlib import suppress
 from threading import Lock
 from typing import Any
@@ -15,6 +16,7 @@ from celery.utils.log import get_logger
 from django.conf import settings
 from django.db import Error
 
+from config.sessions import is_over
 from workers import connections, dead_letters, failures
 from workers.models import DeadLetter, Start
 
@@ -85,8 +87,8 @@ def ended(sender: Any, state: str | None = None, **kwargs: Any) -> None:
     try:
         # Of a transaction that the task has left open, what follows would be a part.
         connections.settle()
-        # What was given back before it started has not ended.
-        if state and vars(request).get("counted"):
+        # What was given back before it started has not ended, nor has one whose result lost its session.
+        if state and vars(request).get("counted") and not is_over(sys.exception()):
             forget(request.id)
     except Error as error:
         logger.warning("The starts of %s[%s] stay: %s", sender.name, request.id, error)
@@ -110,9 +112,11 @@ def succeeded(sender: Any, **kwargs: Any) -> None:
 
 
 @signals.task_internal_error.connect
-def escaped(task_id: str, request: Any = None, **kwargs: Any) -> None:
+def escaped(
+    task_id: str, request: Any = None, exception: BaseException | None = None, **kwargs: Any
+) -> None:
     """Forget the starts of a task that has ended in Python, though its end could not be written down."""
-    if is_redelivered(Context(request or {})):
+    if is_redelivered(Context(request or {})) and not is_over(exception):
         with suppress(Error):
             forget(task_id)
 

@@ -41,6 +41,11 @@ def is_unroutable(refusal: BaseException) -> bool:
     return getattr(refusal, "reply_code", None) in UNROUTABLE
 
 
+def is_refused(refusal: BaseException) -> bool:
+    """Tell whether RabbitMQ has refused a message as its queue ended over it; kombu wraps that."""
+    return any(isinstance(each, MessageNacked) for each in (refusal, refusal.__cause__))
+
+
 def bounded(send: Callable[..., Any], producer: Any = None, **options: Any) -> Any:
     """Have `send` publish, and return what it does.
 
@@ -62,14 +67,14 @@ def bounded(send: Callable[..., Any], producer: Any = None, **options: Any) -> A
             try:
                 return _attempt(send, producer, how)
             except refusals() as refusal:
-                if is_unroutable(refusal) or isinstance(refusal, MessageNacked):
-                    # A queue was deleted, perhaps just now. Declared again at once, it would keep from its
-                    # workers that it was gone, and they would wait at it for ever.
-                    time.sleep(HEARD)
                 # That the broker has closed a connection since is noticed at once, and then another
                 # one may do. Silence has taken its time already.
-                elif time.monotonic() - begun > QUICKLY:
+                if time.monotonic() - begun > QUICKLY:
                     raise
+                if is_unroutable(refusal) or is_refused(refusal):
+                    # A queue was deleted, perhaps just now. Declared again at once, it would keep from
+                    # its workers that it was gone, and they would wait at it for ever.
+                    time.sleep(HEARD)
                 return _attempt(send, producer, how)
         except refusals() as refusal:
             # A broker that has no queue for this one takes others.
