@@ -3,7 +3,6 @@
 # celery-types has these classes as they once were.
 # mypy: disable-error-code="assignment, attr-defined, override"
 
-import atexit
 import signal
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -34,17 +33,7 @@ class SendsOnce(Scheduler):
         if not kwargs.get("lazy"):
             # Celery's own handlers save the schedule there and then, whatever they interrupt.
             platforms.signals.update(SIGTERM=leave, SIGINT=leave)
-            # Python would let a signal kill it on its way out, where beat has not come as far as close.
-            atexit.register(ignore_signals)
         super().__init__(*args, **kwargs)
-
-    def close(self) -> None:
-        """Save the schedule. Whoever tells beat to stop once more must not interrupt that."""
-        ignore_signals()
-        super().close()
-
-    def install_default_entries(self, data: Any) -> None:
-        """Add none: what it would add deletes results, as keepers do (workers/retention.py)."""
 
     def apply_async(
         self, entry: Any, producer: Any = None, advance: bool = True, **kwargs: Any
@@ -79,13 +68,9 @@ class SendsOnce(Scheduler):
 
 
 def leave(*args: Any) -> None:
-    """Leave beat's loop, which closes its scheduler on the way out."""
-    raise SystemExit
-
-
-def ignore_signals() -> None:
-    """Pay no more heed to whoever tells beat to stop."""
+    """Leave beat's loop, which saves the schedule on its way out; nobody may interrupt that."""
     platforms.signals.ignore(signal.SIGTERM, signal.SIGINT)
+    raise SystemExit
 
 
 def slot(entry: Any, now: datetime | None = None) -> str:
