@@ -35,6 +35,9 @@ class SendsOnce(Scheduler):
             platforms.signals.update(SIGTERM=leave, SIGINT=leave)
         super().__init__(*args, **kwargs)
 
+    def install_default_entries(self, data: Any) -> None:
+        """Add none: what it would add deletes results, as keepers do (workers/retention.py)."""
+
     def apply_async(
         self, entry: Any, producer: Any = None, advance: bool = True, **kwargs: Any
     ) -> Any:
