@@ -24,7 +24,19 @@ def database(postgresql_url: str) -> Iterator[PostgreSQL]:
         yield database
 
 
-@pytest.fixture(params=[("redis", "prefork"), ("rabbitmq", "gevent")], ids=" ".join)
+REDIS, RABBITMQ = CELLS = ("redis", "prefork"), ("rabbitmq", "gevent")
+
+
+def first(chosen: tuple[str, str]) -> pytest.MarkDecorator:
+    """Run a test on one broker, and on the other one in `make test-long`."""
+    cases = [
+        pytest.param(cell, id=" ".join(cell), marks=[] if cell == chosen else pytest.mark.long)
+        for cell in CELLS
+    ]
+    return pytest.mark.parametrize("project", cases, indirect=True)
+
+
+@pytest.fixture(params=CELLS, ids=" ".join)
 def project(
     request: pytest.FixtureRequest,
     tmp_path: Path,
@@ -73,6 +85,7 @@ HOW = {
 }
 
 
+@first(REDIS)
 def test_what_fails_is_kept_once_and_sent_again_once(project: Probed, database: PostgreSQL) -> None:
     with project.working() as worker:
         for how in HOW:
@@ -191,6 +204,7 @@ def test_a_letter_that_two_send_at_once_is_sent_once(project: Probed, database: 
         assert project.ledger.llen("twice") == 2
 
 
+@first(RABBITMQ)
 def test_a_letter_of_an_unknown_task_is_sent_by_a_worker_that_knows_it(
     project: Probed, database: PostgreSQL
 ) -> None:
@@ -214,6 +228,7 @@ def test_a_letter_of_an_unknown_task_is_sent_by_a_worker_that_knows_it(
     assert project.ledger.llen("unknown") == 1
 
 
+@first(REDIS)
 def test_a_step_of_a_chain_is_sent_again_with_what_comes_after_it(
     project: Probed, database: PostgreSQL
 ) -> None:
@@ -279,6 +294,7 @@ AT = {"wait_in_database": "%%pg_sleep%%", "wait_in_transaction": "%%pg_sleep%%"}
 AT["commit_slowly"] = "COMMIT"
 
 
+@first(REDIS)
 def test_a_task_whose_session_ends_runs_again_and_one_that_ends_it_is_parked(
     project: Probed, database: PostgreSQL
 ) -> None:
@@ -325,7 +341,9 @@ def test_what_gives_up_on_something_asynchronous_is_kept(
     assert "TimeoutError" in letters(database)[0]["history"]
 
 
-@pytest.mark.parametrize("pool", ["prefork", "threads", "eventlet"])
+@pytest.mark.parametrize(
+    "pool", ["prefork", *(pytest.param(p, marks=pytest.mark.long) for p in ("threads", "eventlet"))]
+)
 def test_where_no_result_can_be_stored_tasks_go_back_and_are_done_later(
     tmp_path: Path, environment: Any, database: PostgreSQL, redis_url: str, pool: str
 ) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.baked import TEMPLATE
-from tests.faults import numbers
-from tests.faults.__main__ import BY_CODE, FAULTS, main
+from tests.faults import numbers, report
+from tests.faults.__main__ import BY_CODE, FAULTS, FULL, main, pages
 from tests.faults.cells import BROKERS, EVERY_POOL, POOLS, Cell, full, once_per_broker
 from tests.faults.controls import CONTROLS
 from tests.faults.harness import Harness
@@ -20,8 +20,8 @@ from tests.faults.verdicts import DEGRADED, NOT_YET
 
 PAGE = (TEMPLATE / "docs" / "faults.md").read_text()
 # Quick ones, of each broker.
-SELECTION = ["P2-rabbitmq-threads", "W5-redis-prefork", "P3-redis-prefork"]
-LONG = ["W12-rabbitmq-threads"]
+SELECTION = ["P2-rabbitmq-threads", "W5-redis-prefork"]
+LONG = ["W12-rabbitmq-threads", "P3-redis-prefork"]
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +89,20 @@ def test_an_interrupted_run_goes_on_where_it_has_ended(tmp_path: Path) -> None:
     (row,) = Results(results.file).rows().values()
     assert row.good
     assert "| W4-redis-solo | KILL | 200 |" in table([row])
+
+
+def test_the_pages_show_what_the_full_run_has_found() -> None:
+    for page, shown in pages(Results(FULL)).items():
+        assert report.written(page.read_text(), shown) == page.read_text(), page
+
+
+def test_a_summary_adds_up() -> None:
+    rows = [
+        Row("W1-redis-solo", "TERM", "proven", accepted=200, duplicates=1, recovery=5.0),
+        Row("W4-redis-solo", "KILL", "proven", accepted=300, duplicates=2, recovery=7.0),
+        Row("W5-redis-solo", "a child", "n/a"),
+    ]
+    assert "| a worker | 2 proven, 1 n/a | 500 | 0 | 0 | 0 | 3 | 7 s |" in report.summary(rows)
 
 
 def test_an_unknown_cell_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:

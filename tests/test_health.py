@@ -49,7 +49,7 @@ def told(url: str, path: str) -> tuple[int, list[str]]:
     return answer.status_code, answer.text.splitlines()
 
 
-@pytest.mark.parametrize("strategy", ["persistent", "pool"])
+@pytest.mark.parametrize("strategy", ["persistent", pytest.param("pool", marks=pytest.mark.long)])
 def test_a_server_that_is_away_is_named_until_it_is_back(
     tmp_path: Path, environment: Any, postgresql: Path, redis_server: Path, strategy: str
 ) -> None:

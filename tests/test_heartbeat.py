@@ -78,6 +78,7 @@ def test_a_busy_worker_lives_and_a_frozen_one_is_killed(idle: Probed) -> None:
         assert process.wait(timeout=10) == -signal.SIGKILL
 
 
+@pytest.mark.long
 def test_nobody_else_is_killed_for_one_that_is_gone(idle: Probed) -> None:
     beats = Path(idle.environment["HEARTBEAT_FOLDER"])
     beats.mkdir()

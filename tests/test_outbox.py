@@ -19,7 +19,7 @@ from tests.probed import PostgreSQL, Probed, postgresql, probed
 from tests.servers import real_redis
 
 SIZES = {"prefork": 2, "gevent": 20, "threads": 4, "eventlet": 20, "solo": 1}
-LONG = {"solo", "eventlet", "threads"}
+LONG = {"solo", "eventlet", "threads", "gevent"}
 BEGIN = """if 1:
     import os, sys, time
     import django; django.setup()

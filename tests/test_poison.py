@@ -129,7 +129,7 @@ def database_count(database: PostgreSQL, table: str) -> int:
     return int(row[0]) if row else 0
 
 
-@each(("redis", "prefork"), ("rabbitmq", "gevent"), ("redis", "threads"), long=EVERYWHERE)
+@each(("redis", "prefork"), ("rabbitmq", "gevent"), long=EVERYWHERE)
 def test_a_task_that_kills_its_process_is_parked_and_its_neighbours_are_not(
     request: pytest.FixtureRequest, project: Probed, database: PostgreSQL
 ) -> None:
@@ -153,7 +153,7 @@ def test_a_task_that_kills_its_process_is_parked_and_its_neighbours_are_not(
     assert starts(database) == 0
 
 
-@each(("redis", "threads"), long=[("redis", "gevent"), ("rabbitmq", "eventlet"), ("redis", "solo")])
+@each(long=[("redis", "threads"), ("redis", "gevent"), ("rabbitmq", "eventlet"), ("redis", "solo")])
 def test_a_task_that_leaves_is_parked_and_keeps_no_slot(
     request: pytest.FixtureRequest, project: Probed, database: PostgreSQL
 ) -> None:
@@ -173,7 +173,7 @@ ENDS = ["die", "die", "retry", "die", "die", "retry", "die", "die"]
 
 
 @each(
-    ("redis", "prefork"), long=[("redis", "gevent"), ("rabbitmq", "threads"), ("rabbitmq", "solo")]
+    long=[("redis", "prefork"), ("redis", "gevent"), ("rabbitmq", "threads"), ("rabbitmq", "solo")]
 )
 def test_a_task_that_ends_begins_to_be_counted_anew(project: Probed, database: PostgreSQL) -> None:
     be_quick(project)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import StringIO
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +59,10 @@ def test_the_answered_pools_and_sizes_are_what_runs(tmp_path: Path) -> None:
     }
 
 
-# Each broker and each pool is in the first five.
+FIRST = {("redis", "prefork"), ("rabbitmq", "gevent")}
 CELLS = [
-    pytest.param(broker, pool, marks=[pytest.mark.long] if (index + shift) % 2 else [])
-    for shift, broker in enumerate(OPTIONS["broker"])
-    for index, pool in enumerate(rules.POOLS)
+    pytest.param(*cell, marks=[] if cell in FIRST else [pytest.mark.long])
+    for cell in product(OPTIONS["broker"], rules.POOLS)
 ]
 
 
@@ -134,6 +134,7 @@ def test_publishing_gives_up_on_a_rabbitmq_that_fell_silent(
     sender.expect(pexpect.EOF)
 
 
+@pytest.mark.long
 def test_a_greenlet_worker_on_rabbitmq_always_stops(tmp_path: Path, rabbitmq: str) -> None:
     project = bake(tmp_path, broker="rabbitmq", database="sqlite", queues="jobs:gevent:5")
     project.run("make", "setup")
@@ -425,6 +426,7 @@ def succeeded(log: str) -> list[str]:
     return re.findall(r"Task \w+\.tasks\.(\w+)\[\S+ succeeded", log)
 
 
+@pytest.mark.long
 def test_servers_that_env_names_are_used(
     tmp_path: Path, redis_server: Path, postgresql: Path
 ) -> None:
@@ -528,6 +530,7 @@ def test_secrets_stay_out_of_git(default_project: BakedProject) -> None:
     assert not {name for name in staged if name.startswith((".env", ".local"))} - {".env.example"}
 
 
+@pytest.mark.long
 def test_setup_needs_no_uv(default_project: BakedProject, tmp_path: Path) -> None:
     project = bake(tmp_path)
     bare = [

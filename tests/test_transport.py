@@ -109,6 +109,7 @@ def test_who_fails_after_another_has_done_the_task_parks_nothing(project: Probed
     assert "waiting" not in project.run("python", "manage.py", "dead_letters", "list")
 
 
+@pytest.mark.long
 @each("prefork:2")
 def test_whose_time_is_over_after_another_has_done_the_task_parks_nothing(project: Probed) -> None:
     with project.working() as worker:
@@ -144,6 +145,7 @@ def done_by_another(project: Probed) -> None:
         project.wait_for(lambda: broker(project).hlen("unacked") == 0, other)
 
 
+@pytest.mark.long
 @each("solo:1", "prefork:2", "gevent:2", "threads:2")
 def test_a_worker_that_is_busy_keeps_its_task(project: Probed) -> None:
     with project.working() as worker:

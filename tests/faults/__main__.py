@@ -3,6 +3,7 @@
 make faults                                    each fault once per broker, the pools taking turns
 make faults ARGS="W4 B2-redis W12-redis-solo"  these cells alone: a fault, its broker, its pool
 make faults-controls                           each mechanism switched off: its cell must fail
+make faults-full                               more orders, on every pool; its rows are kept
 make faults ARGS=--fresh                       from the start, and not from where a run has ended
 """
 
@@ -44,7 +45,9 @@ FAULTS = [
 ]
 BY_CODE = {fault.code: fault for fault in FAULTS}
 FOLDER = TEMPLATE / "build" / "faults"
-PAGE = TEMPLATE / "docs" / "faults.md"
+# Of the full run, which takes longer than a sitting: committed, and shown on these pages.
+FULL = Path(__file__).with_name("full.jsonl")
+PAGE, README = TEMPLATE / "docs" / "faults.md", TEMPLATE / "README.md"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,20 +71,36 @@ def main(argv: Sequence[str] | None = None) -> int:
         everything = [*full(FAULTS), *_all(), *(control.cell(BY_CODE) for control in CONTROLS)]
         cells = _named(options.cells, cells, everything, parser)
     ids = options.ids or (numbers.IDS_FULL if options.full else numbers.IDS)
-    kind = "full" if options.full else "controls" if options.controls else "results"
-    results = Results(FOLDER / f"{kind}.jsonl")
+    kind = "controls" if options.controls else "results"
+    results = Results(FULL if options.full else FOLDER / f"{kind}.jsonl")
     if options.fresh:
         results.file.unlink(missing_ok=True)
     # Ended from outside, a run still ends what it has started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended."))
-    rows = run(cells, results, ids, again=bool(options.cells))
+    try:
+        rows = run(cells, results, ids, again=bool(options.cells))
+    finally:
+        if options.full:
+            show(results)
     shown = table(rows)
     print(f"\n{shown}")
     failed = [row for row in rows if not row.good]
     print(f"\n{len(rows)} cells, {len(failed)} failed; not yet: {'; '.join(not_yet())}")
-    if options.full and not options.cells:
-        report.write(PAGE, shown)
     return 1 if failed else 0
+
+
+def show(results: Results) -> None:
+    """Write what the full run has found so far into the pages."""
+    for page, shown in pages(results).items():
+        report.write(page, shown)
+
+
+def pages(results: Results) -> dict[Path, str]:
+    """Return what the pages show of the full run."""
+    known, cells = results.rows(), full(FAULTS)
+    rows = [known[cell.name] for cell in cells if cell.name in known]
+    said = report.so_far(rows, len(cells))
+    return {PAGE: f"{said}\n\n{table(rows)}", README: f"{said}\n\n{report.summary(rows)}"}
 
 
 def run(
@@ -112,9 +131,11 @@ def run(
                 flush=True,
             )
             control = controls.get(cell.name)
+            commit = report.commit()
             row = harness.run(cell, control.environment if control else None)
             if control:
                 control.judge(row)
+            row.commit = commit
             results.add(row)
             found.append(row)
             print("; ".join([row.verdict, *row.problems]), f"({row.seconds:.0f} s)", flush=True)

@@ -45,9 +45,10 @@ def send(row: OutboxMessage, producer: Any) -> None:
     try:
         outbox.send(row, producer=producer)
     except Exception as error:
-        if isinstance(error, publishing.refusals()) and not publishing.is_unroutable(error):
+        refused = isinstance(error, publishing.RefusedError)
+        if isinstance(error, publishing.refusals()) and not refused:
             raise
-        # It alone cannot be sent, such as one for a queue that is gone.
+        # It alone cannot be sent, such as one for a queue that is gone or full.
         logger.warning("%s stays in the outbox: %s", row, error)
         now = timezone.now()
         wait = min(max((now - row.accepted_at).total_seconds(), outbox.CLAIM), LATEST)

@@ -28,22 +28,16 @@ class AwayError(OperationalError):
     """The broker was missed a moment ago, and is not asked again yet."""
 
 
+class RefusedError(OperationalError):
+    """RabbitMQ is there, and will not have this message."""
+
+
 def refusals() -> tuple[type[BaseException], ...]:
     """Return what publishing raises where the broker does not take a message."""
     transport = current_app.connection_for_write()
     errors = {*transport.connection_errors, *transport.channel_errors}
     # kombu has it among Redis's, and a queue that is not declared is one as well.
     return (OperationalError, MessageNacked, *(errors - {KeyError}))
-
-
-def is_unroutable(refusal: BaseException) -> bool:
-    """Tell whether RabbitMQ has refused a message because no queue takes it."""
-    return getattr(refusal, "reply_code", None) in UNROUTABLE
-
-
-def is_refused(refusal: BaseException) -> bool:
-    """Tell whether RabbitMQ has refused a message as its queue ended over it; kombu wraps that."""
-    return any(isinstance(each, MessageNacked) for each in (refusal, refusal.__cause__))
 
 
 def bounded(send: Callable[..., Any], producer: Any = None, **options: Any) -> Any:
@@ -71,21 +65,29 @@ def bounded(send: Callable[..., Any], producer: Any = None, **options: Any) -> A
                 # one may do. Silence has taken its time already.
                 if time.monotonic() - begun > QUICKLY:
                     raise
-                if is_unroutable(refusal) or is_refused(refusal):
-                    # A queue was deleted, perhaps just now. Declared again at once, it would keep from
+                if isinstance(refusal, RefusedError):
+                    # Its queue was perhaps deleted just now. Declared again at once, it would keep from
                     # its workers that it was gone, and they would wait at it for ever.
                     time.sleep(HEARD)
                 return _attempt(send, producer, how)
-        except refusals() as refusal:
-            # A broker that has no queue for this one takes others.
-            if not is_unroutable(refusal):
-                _away_until = time.monotonic() + PAUSE
+        except RefusedError:
+            raise  # others may be taken
+        except refusals():
+            _away_until = time.monotonic() + PAUSE
             raise
 
 
 def _attempt(send: Callable[..., Any], producer: Any, how: dict[str, Any]) -> Any:
-    with given_up(producer):
-        return send(producer=producer, **how)
+    try:
+        with given_up(producer):
+            return send(producer=producer, **how)
+    except refusals() as refusal:
+        # kombu wraps it, and it says nothing.
+        if any(isinstance(each, MessageNacked) for each in (refusal, refusal.__cause__)):
+            raise RefusedError("its queue is full, or has just been deleted") from refusal
+        if getattr(refusal, "reply_code", None) in UNROUTABLE:
+            raise RefusedError(str(refusal)) from refusal
+        raise
 
 
 @contextmanager
