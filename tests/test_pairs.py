@@ -83,7 +83,7 @@ REDIS = ["config/settings/redis.py", "dev/valkey.py", "tests/test_redis.py"]
 REDIS_BROKER = ["tests/test_visibility_timeout.py", "workers/claim.lua"]
 REDIS_BROKER += [
     f"workers/{name}.py"
-    for name in ("durability", "presence", "redis", "transport", "unacknowledged")
+    for name in ("client", "durability", "presence", "redis", "transport", "unacknowledged")
 ]
 RABBITMQ = ["dev/rabbitmq.py", "tests/test_rabbitmq.py", "workers/rabbitmq.py"]
 DEDICATED = ["config/routers.py", "config/settings/routers.py", "tests/test_routers.py"]

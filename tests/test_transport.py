@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +212,27 @@ def test_a_redis_that_answers_late_costs_no_slot(
             project.touch(6)
             project.wait_for(lambda: broker(project).llen("jobs") == 0, worker)
             project.wait_for(lambda: broker(project).hlen("unacked") == 0, worker)
+
+
+@each("gevent:2", "prefork:2", "threads:2", "solo:1")
+def test_a_worker_outlives_restarts_of_its_redis(
+    project: Probed, redis_server: Path, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        url = stack.enter_context(real_redis(redis_server, tmp_path, "--appendonly", "yes"))
+        project.environment["CELERY_BROKER_URL"] = f"{url}/0"
+        worker = stack.enter_context(project.working())
+        for _ in range(4):
+            project.touch(6, pause=1)
+            project.wait_for(lambda: broker(project).hlen("unacked") > 0, worker)
+            broker(project).shutdown()
+            port = int(url.rpartition(":")[2])
+            options = ("--appendonly", "yes")
+            stack.enter_context(real_redis(redis_server, tmp_path, *options, port=port))
+            project.wait_for(lambda: project.ledger.hlen("done") == 6, worker)
+            project.wait_for(lambda: not broker(project).hlen("unacked"), worker)
+            project.ledger.delete("done")
+        assert "Unrecoverable" not in project.output()
 
 
 @each("prefork:2")

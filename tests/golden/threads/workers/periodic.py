@@ -28,6 +28,8 @@ class SendsOnce(Scheduler):
 
     # By itself beat would wait here until its broker is back, and be taken for dead.
     producer = None
+    #: When the run that is being sent was found to be due.
+    reserved: datetime | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if not kwargs.get("lazy"):
@@ -38,15 +40,22 @@ class SendsOnce(Scheduler):
     def install_default_entries(self, data: Any) -> None:
         """Add none: what it would add deletes results, as keepers do (workers/retention.py)."""
 
+    def reserve(self, entry: Any) -> Any:
+        """Have the next run of an entry be due in its turn."""
+        following = super().reserve(entry)
+        self.reserved = following.last_run_at
+        return following
+
     def apply_async(
         self, entry: Any, producer: Any = None, advance: bool = True, **kwargs: Any
     ) -> Any:
         """Send a run, unless another beat has."""
         entry = self.reserve(entry) if advance else entry
+        run = slot(entry, self.reserved)
         connections.settle()
         try:
             with transaction.atomic(using=outbox.database()):
-                if first_time(f"beat:{slot(entry)}:{entry.name[:NAME]}"):
+                if first_time(f"beat:{run}:{entry.name[:NAME]}"):
                     return self._accept(entry)
             logger.info(
                 "%s has been sent by another beat, or before this one was killed.", entry.name
@@ -77,7 +86,10 @@ def leave(*args: Any) -> None:
 
 
 def slot(entry: Any, now: datetime | None = None) -> str:
-    """Return which run of an entry is due: the same whichever beat asks, and however late."""
+    """Return which run of an entry is due: the same whichever beat asks, and however late.
+
+    now: when it was found to be due. Two runs of one beat are never closer than their interval.
+    """
     now = now or datetime.now(UTC)
     schedule = entry.schedule
     if isinstance(schedule, crontab):

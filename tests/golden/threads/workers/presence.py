@@ -14,7 +14,7 @@ from django.conf import settings
 from workers.durability import Durability
 from workers.forks import ForkLock
 from workers.transport import ALIVE, CONSUMERS, Channel
-from workers.unacknowledged import HELD
+from workers.unacknowledged import HELD, QoS
 
 logger = get_logger(__name__)
 
@@ -35,6 +35,8 @@ class Presence(bootsteps.StartStopStep):
 def watch(app: Celery) -> None:
     """Say that this process is alive, and look for those that are not."""
     connection, durability, reached = None, Durability(), True
+    # A Redis that was away has forgotten who is alive, and hears from others in their turn.
+    judges_from = time.monotonic() + settings.WORKER_SILENCE / 3
     while True:
         with _busy:
             try:
@@ -42,8 +44,10 @@ def watch(app: Celery) -> None:
                 for channel in list(Channel.consuming):
                     if not channel.closed:
                         channel.say_alive()
-                        channel.qos.settle()
-                take_over(connection.default_channel)
+                for qos in list(QoS.owing):
+                    qos.settle(connection.default_channel)
+                if time.monotonic() > judges_from:
+                    take_over(connection.default_channel)
                 durability.look(connection.default_channel.client)
                 reached = True
             except Exception as error:
@@ -51,6 +55,7 @@ def watch(app: Celery) -> None:
                 if reached:
                     logger.warning("Cannot tell Redis that this worker is alive: %s", error)
                 reached = False
+                judges_from = time.monotonic() + settings.WORKER_SILENCE / 2
                 if connection:
                     connection.collect()
                 connection = None

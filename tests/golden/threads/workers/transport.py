@@ -19,7 +19,9 @@ from django.conf import settings
 from kombu.connection import resolve_aliases
 from kombu.transport import redis
 from kombu.utils.json import dumps, loads
+from redis.exceptions import OutOfMemoryError
 
+from workers.client import Client
 from workers.unacknowledged import HELD, MALFORMED, QoS
 
 # Everyone who takes messages; whether one is alive.
@@ -51,9 +53,7 @@ class Channel(redis.Channel):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.global_keyprefix:
-            raise ValueError(
-                "global_keyprefix is not known to claim.lua: use a database of its own"
-            )
+            raise ValueError("claim.lua knows no global_keyprefix: use a database of its own")
         self.consumer = uuid4().hex
         #: Queues whose messages nobody acknowledges, such as answers to `inspect`.
         self.unacknowledged: set[str] = set()
@@ -67,18 +67,30 @@ class Channel(redis.Channel):
             self.say_alive()
         return super().basic_consume(queue, no_ack, *args, **kwargs)
 
+    def _get_client(self) -> type[Client]:
+        return Client
+
     def say_alive(self) -> None:
         """Keep for a while what this one has from being handed to others."""
         alive = ALIVE.format(self.consumer)
-        with self.conn_or_acquire() as client, client.pipeline() as pipe:
-            pipe.set(alive, 1, ex=settings.WORKER_SILENCE).sadd(CONSUMERS, self.consumer).execute()
+        with self.conn_or_acquire() as client:
+            client.insist("SET", alive, 1, "EX", settings.WORKER_SILENCE)
+            client.insist("SADD", CONSUMERS, self.consumer)
+
+    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+        try:
+            super()._queue_bind(exchange, routing_key, pattern, queue)
+        except OutOfMemoryError:
+            binding = self.sep.join([routing_key or "", pattern or "", queue or ""])
+            with self.conn_or_acquire() as client:
+                client.insist("SADD", self.keyprefix_queue % (exchange,), binding)
 
     def _put(self, queue: str, message: Any, **kwargs: Any) -> Any:
         if kwargs.get("_publish_batch") or queue in self._expires:
             return super()._put(queue, message, **kwargs)
         key = self._q_for_pri(queue, self._get_message_priority(message, reverse=False))
         bell = BELL.format(queue)
-        with self.conn_or_acquire() as client, client.pipeline() as pipe:
+        with self.conn_or_acquire() as client, client.pipeline(transaction=True) as pipe:
             pipe.lpush(key, dumps(message)).lpush(bell, 1).ltrim(bell, 0, BELLS - 1).execute()
 
     def _brpop_start(self, timeout: float | None = None) -> None:
@@ -113,7 +125,8 @@ class Channel(redis.Channel):
                 message = loads(content.decode(errors="replace"))
                 self.Message(message, channel=self)  # raises, where a worker would end of it
             except STUMBLES as error:  # Lua reads more than JSON
-                with self.qos._remove_from_indices(self.claimed) as pipe:
+                with self.conn_or_acquire() as client, client.pipeline(transaction=True) as pipe:
+                    self.qos._remove_from_indices(self.claimed, pipe)
                     pipe.lpush(MALFORMED, content).execute()
                 raise Empty from error
             self._queue_cycle.rotate(queue)

@@ -3,11 +3,13 @@
 # celery-types leaves out what a transport is made of.
 # mypy: disable-error-code="attr-defined, misc"
 
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 
 from kombu.transport import redis, virtual
 from kombu.utils.json import loads
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 # The messages that somebody has.
 HELD = "unacked:{}"
@@ -16,7 +18,10 @@ MALFORMED = "unacked:malformed"
 
 
 class QoS(redis.QoS):
-    """Which messages this process has not acknowledged."""
+    """Which messages a channel has not acknowledged."""
+
+    #: Those of this process that owe Redis something.
+    owing: ClassVar[set["QoS"]] = set()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -31,32 +36,52 @@ class QoS(redis.QoS):
             super().append(message, delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:
-        """Acknowledge a message; where Redis does not answer, later."""
-        try:
-            super().ack(delivery_tag)
-        except self.channel.connection_errors:
-            self._owe(delivery_tag, requeue=False)
+        """Acknowledge a message; where Redis does not do so now, later."""
+        self._tell(super().ack, delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        """Put a message back or drop it; where Redis does not answer, later."""
-        try:
-            super().reject(delivery_tag, requeue)
-        except self.channel.connection_errors:
-            self._owe(delivery_tag, requeue)
+        """Put a message back or drop it; where Redis does not do so now, later."""
+        self._tell(super().reject, delivery_tag, requeue)
 
-    def _owe(self, delivery_tag: str, requeue: bool) -> None:
+    def _tell(self, tell: Callable[..., None], delivery_tag: str, requeue: bool = False) -> None:
+        if not self._is_cut_off():
+            with suppress(*self.channel.connection_errors, ResponseError):
+                return tell(delivery_tag, *([requeue] if requeue else []))
         # kombu would count it as in hand for ever, and its slot as taken.
         virtual.QoS.ack(self, delivery_tag)
         self.owed[delivery_tag] = requeue
+        self.owing.add(self)
+        return None
 
-    def settle(self) -> None:
-        """Tell Redis what it has not heard. Raises a connection error where it still does not."""
-        for delivery_tag, requeue in list(self.owed.items()):
-            if requeue:
-                self.restore_by_tag(delivery_tag, leftmost=True)
-            else:
-                self._remove_from_indices(delivery_tag).execute()
-            del self.owed[delivery_tag]
+    def _is_cut_off(self) -> bool:
+        # Its connection was given up over an error, while tasks were running.
+        return self.channel.connection is None or self.channel.connection.client is None
+
+    def settle(self, channel: Any) -> None:
+        """Tell Redis what it has not heard, by way of another channel.
+
+        Raises what Redis raises where it still does not do so.
+        """
+        with channel.conn_or_acquire() as client:
+            for delivery_tag, requeue in list(self.owed.items()):
+                if requeue:
+                    channel.qos.take_over(delivery_tag, HELD.format(self.channel.consumer), client)
+                else:
+                    self._remove_from_indices(delivery_tag, client.pipeline()).execute()
+                del self.owed[delivery_tag]
+        self.owing.discard(self)
+
+    def restore_unacked(self, client: Any = None) -> None:
+        """Put everything back; what was cut off from Redis, others take over."""
+        if not self._is_cut_off():
+            super().restore_unacked(client)
+        elif self._delivered:
+            self._delivered.clear()
+
+    def restore_visible(self, *args: Any, **kwargs: Any) -> None:
+        """Put back what is overdue, once Redis has room for the lock that this takes."""
+        with suppress(OutOfMemoryError):
+            super().restore_visible(*args, **kwargs)
 
     def take_over(self, delivery_tag: str, held: str, client: Any) -> bool:
         """Put a message back that somebody else had; tell whether nobody was faster.
