@@ -1,20 +1,25 @@
 """What fails for good, and what cannot be read: settled once, with a clear answer."""
 
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
 import pytest
+from celery.app.task import Context
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
+from django.db import transaction
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from kombu.utils import json
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.tasks import remove_expired_sessions
 from config.celery import app
-from workers import dead_letters
-from workers.models import DeadLetter
+from config.queues import QUEUES
+from workers import dead_letters, replay
+from workers.models import DeadLetter, OutboxMessage
 from workers.payload import PayloadError, dumps
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
@@ -37,6 +42,35 @@ def command(*arguments: object) -> str:
     output = StringIO()
     call_command("dead_letters", *map(str, arguments), stdout=output)
     return output.getvalue()
+
+
+def unknown(task_id: str, **times: str) -> None:
+    """Leave a letter of a task that no worker knew."""
+    request = Context(
+        {"id": task_id, **times}, args=[], kwargs={}, delivery_info={"routing_key": QUEUES[0]}
+    )
+    dead_letters.park_request(DeadLetter.Reason.UNKNOWN, NAME, request, "")
+
+
+def test_what_no_worker_knew_is_due_and_over_when_it_was_told_to() -> None:
+    soon, past = timezone.now() + timedelta(seconds=50), timezone.now() - timedelta(seconds=1)
+    unknown("waits", eta=soon.isoformat(), expires=(soon + timedelta(days=1)).isoformat())
+    unknown("is over", expires=past.isoformat())
+    with transaction.atomic():
+        replay.send_known()
+        options = json.loads(OutboxMessage.objects.get().body)["options"]
+        assert (options["eta"], options["expires"]) == (soon, soon + timedelta(days=1))
+    assert [letter.state for letter in letters()] == ["sent", "discarded"]
+    app.control.purge()
+
+
+def test_what_a_person_sends_again_is_due_at_once_and_never_over() -> None:
+    unknown("is over", expires=(timezone.now() - timedelta(seconds=1)).isoformat())
+    with transaction.atomic():
+        replay.send_again(letters()[0])
+        options = json.loads(OutboxMessage.objects.get().body)["options"]
+        assert "expires" not in options
+    app.control.purge()
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import Any
 
 from celery.app.task import Context
 from celery.utils.log import get_logger
+from celery.utils.time import maybe_iso8601, maybe_make_aware
 from kombu.utils import json
 
 from workers.models import DeadLetter, Effect
@@ -48,6 +49,12 @@ def park_request(reason: str, task: str, request: Context, history: str) -> bool
     if is_done(request):
         return False
     queue = queue_of(request.delivery_info or {})
+    # One that no worker knows has not begun: it is due, and over, when it was.
+    times = {
+        name: maybe_make_aware(moment)
+        for name in ("eta", "expires")
+        if reason == Reason.UNKNOWN and (moment := maybe_iso8601(getattr(request, name)))
+    }
     given = {
         **request.as_execution_options(),
         "ignore_result": vars(request).get("ignore_result"),
@@ -62,6 +69,7 @@ def park_request(reason: str, task: str, request: Context, history: str) -> bool
         # It gets all of its tries again, and is as welcome as when it was new.
         "retries": None,
         "expires": None,
+        **times,
     }
     options = {name: value for name, value in given.items() if value not in (None, {}, [])}
     body = json.dumps({"args": request.args, "kwargs": request.kwargs, "options": options})

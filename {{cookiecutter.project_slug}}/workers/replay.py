@@ -14,13 +14,18 @@ from workers.models import DeadLetter
 
 Reason, State = DeadLetter.Reason, DeadLetter.State
 
+# The options that say when a task is due and when it is over.
+TIMES = {"countdown", "eta", "expires"}
+
 
 class NotDoneError(Exception):
     """What was asked for cannot be done with a letter; says why, and what to do instead."""
 
 
-def send_again(letter: DeadLetter) -> None:
+def send_again(letter: DeadLetter, anew: bool = True) -> None:
     """Send a letter's task again, under its own id. Of several who try at once, one does.
+
+    anew: whether it is due now, and never over, whatever it was first sent with.
 
     Raises NotDoneError.
     """
@@ -39,12 +44,15 @@ def send_again(letter: DeadLetter) -> None:
     message = json.loads(letter.body)
     args, kwargs, options = message["args"], message["kwargs"], message["options"]
     try:
-        task.__header__(*args, **kwargs)
+        if takes := getattr(task, "__header__", None):
+            takes(*args, **kwargs)
     except TypeError as error:
         raise NotDoneError(
             f"Letter {letter.pk} has arguments that its task does not take ({error}): "
             "deploy code that takes them, or discard the letter."
         ) from error
+    if anew:
+        options = {name: value for name, value in options.items() if name not in TIMES}
     if options.get("queue") not in current_app.amqp.queues:
         options.pop("queue", None)  # it is gone: where the routes send the task now
     try:
@@ -75,8 +83,18 @@ def _settle(letter: DeadLetter, state: str) -> None:
 
 
 def send_known() -> None:
-    """Send the letters again whose tasks no worker knew and this one does."""
+    """Send the letters again whose tasks no worker knew and this one does, unless they are over."""
     unknown = DeadLetter.objects.filter(state=State.WAITING, reason=Reason.UNKNOWN)
-    for letter in unknown.filter(task__in=list(current_app.tasks)).order_by("parked_at")[:BATCH]:
-        with suppress(NotDoneError):  # somebody else was faster
-            send_again(letter)
+    known = unknown.filter(task__in=list(current_app.tasks)).order_by("pk")
+    last = 0
+    while letters := list(known.filter(pk__gt=last)[:BATCH]):
+        for letter in letters:
+            with suppress(NotDoneError):  # somebody else was faster, or it waits for other code
+                discard(letter) if is_over(letter) else send_again(letter, anew=False)
+        last = letters[-1].pk
+
+
+def is_over(letter: DeadLetter) -> bool:
+    """Tell whether a task was to be done by now or not at all."""
+    expires = json.loads(letter.body)["options"].get("expires")
+    return bool(expires) and expires <= timezone.now()
