@@ -14,14 +14,26 @@ class UnavailableError(Exception):
     """The payment service did not answer, or not sensibly. Worth another try."""
 
 
+class RejectedError(Exception):
+    """The payment service does not take such a request. Another try would not help; a mend would."""
+
+
 class DeclinedError(Exception):
     """The payment service refused the charge. Another try would not help."""
+
+
+# Answers that blame the request, and may be others in a moment.
+TRY_AGAIN = {
+    httpx.codes.REQUEST_TIMEOUT,
+    httpx.codes.TOO_EARLY,
+    httpx.codes.TOO_MANY_REQUESTS,
+}
 
 
 def charge(amount: Decimal, idempotency_key: str) -> str:
     """Charge an amount once for each key and return the id of the charge.
 
-    Raises UnavailableError or DeclinedError.
+    Raises UnavailableError, RejectedError or DeclinedError.
     """
     try:
         response = httpx.post(
@@ -34,6 +46,8 @@ def charge(amount: Decimal, idempotency_key: str) -> str:
         raise UnavailableError(f"{type(error).__name__}: {error}") from error
     if response.status_code == httpx.codes.PAYMENT_REQUIRED:
         raise DeclinedError("The payment was declined.")
+    if response.is_client_error and response.status_code not in TRY_AGAIN:
+        raise RejectedError(f"The payment service answered {response.status_code}.")
     if not response.is_success:
         raise UnavailableError(f"The payment service answered {response.status_code}.")
     try:

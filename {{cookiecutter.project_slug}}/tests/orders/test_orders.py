@@ -174,7 +174,18 @@ def test_a_declined_charge_fails_the_order(gateway_url: PaymentService) -> None:
     assert (order.state, order.failure) == ("failed", "The payment was declined.")
 
 
-@pytest.mark.parametrize("behaviour", [{"status": 503}, {"status": 204}, {"delay": 1}])
+def test_a_request_that_the_gateway_rejects_is_not_sent_again(gateway_url: PaymentService) -> None:
+    gateway_url.behaviour = {"status": 422}
+    order = placed()
+    with pytest.raises(gateway.RejectedError, match="422"):
+        services.charge(str(order.id), SOMEBODY)
+    order.refresh_from_db()
+    assert order.state == "placed"
+
+
+@pytest.mark.parametrize(
+    "behaviour", [{"status": 503}, {"status": 429}, {"status": 204}, {"delay": 1}]
+)
 def test_a_gateway_in_trouble_changes_nothing(
     gateway_url: PaymentService, settings: Settings, behaviour: dict[str, Any]
 ) -> None:
