@@ -11,6 +11,7 @@ from tests.faults.projects import QUEUE, refused
 from tests.faults.scene import Scene
 
 AWAY = 4  # seconds
+FULL = numbers.SILENCE + AWAY  # seconds: whoever cannot say so is taken for dead meanwhile
 BOTH = frozenset({"web", "workers"})
 LATENCY = 0.1  # seconds, for each chunk in each direction
 MEMORY = {
@@ -21,20 +22,29 @@ MEMORY = {
 
 def restarted(scene: Scene) -> str:
     """As an operator does it."""
+    workers = pids(scene)
     scene.broker.stop()
     time.sleep(AWAY)
     assert not scene.ready(), "the broker is not away"
     scene.broker.start()
+    assert pids(scene) == workers, "a worker ended over it"
     return "stopped and started"
 
 
 def killed(scene: Scene) -> str:
     """Without a warning."""
+    workers = pids(scene)
     pid = scene.broker.kill()
     time.sleep(AWAY)
     assert not scene.ready(), "the broker is not away"
     scene.broker.start()
+    assert pids(scene) == workers, "a worker ended over it"
     return f"{pid} killed and started again"
+
+
+def pids(scene: Scene) -> list[int]:
+    """Return the numbers of the workers' processes."""
+    return [worker.pid for worker in scene.workers]
 
 
 def cut_off(scene: Scene) -> str:
@@ -89,18 +99,20 @@ def deleted(scene: Scene) -> str:
 
 def alarmed(scene: Scene) -> str:
     """The broker has no room left, and takes nothing."""
+    workers = pids(scene)
     words = MEMORY[scene.broker.name]
     if isinstance(scene.broker, RedisBroker):
         scene.broker.configure(*words)
     else:
         scene.broker.control(*words)
-    time.sleep(AWAY)
+    time.sleep(FULL)
+    assert pids(scene) == workers, "a worker ended over it"
     accepted = len(scene.stream.accepted)
     if isinstance(scene.broker, RedisBroker):
         scene.broker.configure(words[0], "0")
     else:
         scene.broker.control(words[0], "0.4")
-    return f"no room for {AWAY} s; {accepted} accepted by then"
+    return f"no room for {FULL:.0f} s; {accepted} accepted by then"
 
 
 def forgotten(scene: Scene) -> str:

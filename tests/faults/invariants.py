@@ -68,8 +68,11 @@ def problems(cell: Cell, scene: Scene, ledger: Ledger, outcome: Outcome, ids: in
         yield f"{len(ledger.unaccepted_effects)} effects of what was never accepted"
     if len(ledger.calls) < ledger.count("completed") - sum(map(bool, ledger.entries.values())):
         yield "completed orders without a charge"
-    if ledger.duplicates > (most := bound(cell, scene)):
+    most = bound(cell, scene)
+    if ledger.duplicates > most:
         yield f"{ledger.duplicates} duplicate deliveries, more than {most}"
+    if ledger.mail_repeated > most:
+        yield f"{ledger.mail_repeated} receipts sent again, more than {most}"
     if ledger.outbox:
         yield f"{ledger.outbox} messages left in the outbox"
     if left := {queue: count for queue, count in outcome.backlog.items() if count}:
@@ -80,8 +83,9 @@ def problems(cell: Cell, scene: Scene, ledger: Ledger, outcome: Outcome, ids: in
         yield f"{outcome.sessions} database sessions left"
     if outcome.left_over:
         yield f"processes left: {'; '.join(outcome.left_over)}"
-    if outcome.steady is None:
-        yield f"the throughput did not come back to {numbers.SHARE:.0%}"
+    patience = numbers.REDELIVERY[cell.broker] + numbers.SETTLE + fault.patience
+    if outcome.steady is None or outcome.steady > patience:
+        yield f"the throughput did not come back to {numbers.SHARE:.0%} within {patience:.0f} s"
     yield from _lies(cell, scene, outcome)
 
 

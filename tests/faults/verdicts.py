@@ -12,12 +12,6 @@ DEGRADED = {
     ),
 }
 
-# What may be repeated, in every cell: reported apart, and never counted as doubled.
-MAIL = (
-    "A mail server knows no key: a receipt whose sender dies between the mail and the commit is sent "
-    "again, under the same Message-ID. At most one for each task that a dead process had in hand."
-)
-
 NOT_YET = {
     "S3": "clock jump: needs a clock of a cell's own",
 }
