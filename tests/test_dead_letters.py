@@ -385,7 +385,8 @@ CREATE TRIGGER trouble BEFORE INSERT OR UPDATE ON django_celery_results_taskresu
 STORED = "SELECT status FROM django_celery_results_taskresult"
 
 
-@pytest.mark.parametrize("pool", ["prefork", pytest.param("gevent", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("pool", ["prefork", "gevent"])
 def test_a_session_that_ends_over_a_result_has_the_task_run_again(
     tmp_path: Path, environment: Any, database: PostgreSQL, redis_url: str, pool: str
 ) -> None:

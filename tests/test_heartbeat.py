@@ -155,7 +155,8 @@ def test_a_worker_without_its_broker_for_two_minutes_is_left_alone(
             assert process.is_running()
 
 
-@pytest.mark.parametrize("scheduler", ["database", pytest.param("file", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("scheduler", ["database", "file"])
 def test_a_frozen_beat_is_found(
     tmp_path: Path, environment: Any, redis_url: str, scheduler: str
 ) -> None:

@@ -67,14 +67,8 @@ def test_mysql_that_nobody_named_comes_with_the_command_that_starts_one(
         assert line in output
 
 
-@pytest.mark.parametrize(
-    "pool",
-    [
-        "gevent",
-        pytest.param("prefork", marks=pytest.mark.long),
-        pytest.param("threads", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("pool", ["gevent", "prefork", "threads"])
 def test_an_order_goes_to_its_end_on_mysql(tmp_path: Path, mariadb: str, pool: str) -> None:
     project = bake(tmp_path, database="mysql", queues=f"jobs:{pool}:4")
     with project.running(DATABASE_URL=mariadb) as service:

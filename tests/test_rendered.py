@@ -260,6 +260,7 @@ def test_removing_the_example_leaves_the_project_without_it(
     assert project.files == bake(tmp_path / "without", **kept, example_app="false").files
 
 
+@pytest.mark.long
 def test_without_the_example_a_task_runs_and_nothing_speaks_of_it(tmp_path: Path) -> None:
     project = bake(tmp_path, example_app="false", description="Nothing yet.", queues="jobs:threads")
     files = project.files
@@ -307,6 +308,7 @@ def test_ctrl_c_stops_the_web_then_the_workers_then_the_servers(tmp_path: Path, 
         assert service.finish(order_id)["state"] == "completed"
 
 
+@pytest.mark.long
 def test_a_project_is_run_once_and_anywhere(tmp_path: Path) -> None:
     project = bake(tmp_path / "a b'c %d")
     with project.running() as service:

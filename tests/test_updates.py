@@ -157,6 +157,7 @@ def publish_the_next_version(template: Path) -> None:
     commit(template)
 
 
+@pytest.mark.long
 def test_an_update_keeps_what_the_team_changed_and_uses_the_new_logic(template: Path) -> None:
     project = create(template, database="sqlite", queues="jobs:threads", beat_scheduler="none")
     assert "up to date" in done(documented("cruft check", template), project.path)

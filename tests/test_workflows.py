@@ -209,6 +209,7 @@ def test_ci_uses_the_committed_lock_or_fails(tmp_path: Path) -> None:
     assert (project.path / "uv.lock").read_bytes() == before
 
 
+@pytest.mark.long
 def test_lint_refuses_what_breaks_a_rule_and_says_what_mends_it(tmp_path: Path) -> None:
     project = bake(tmp_path, queues="default")
 
