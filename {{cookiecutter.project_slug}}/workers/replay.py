@@ -86,8 +86,9 @@ def send_known() -> None:
     """Send the letters again whose tasks no worker knew and this one does, unless they are over."""
     unknown = DeadLetter.objects.filter(state=State.WAITING, reason=Reason.UNKNOWN)
     known = unknown.filter(task__in=list(current_app.tasks)).order_by("pk")
-    last = 0
-    while letters := list(known.filter(pk__gt=last)[:BATCH]):
+    # What is parked again meanwhile, by a worker of old code, is for the next turn.
+    last, newest = 0, known.values_list("pk", flat=True).last() or 0
+    while letters := list(known.filter(pk__gt=last, pk__lte=newest)[:BATCH]):
         for letter in letters:
             with suppress(NotDoneError):  # somebody else was faster, or it waits for other code
                 discard(letter) if is_over(letter) else send_again(letter, anew=False)

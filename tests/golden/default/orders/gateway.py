@@ -22,9 +22,11 @@ class DeclinedError(Exception):
     """The payment service refused the charge. Another try would not help."""
 
 
-# Answers that blame the request, and may be others in a moment.
+# Answers that blame the request, and may be others in a moment: such as that an earlier request of
+# the same key is still under way.
 TRY_AGAIN = {
     httpx.codes.REQUEST_TIMEOUT,
+    httpx.codes.CONFLICT,
     httpx.codes.TOO_EARLY,
     httpx.codes.TOO_MANY_REQUESTS,
 }

@@ -90,7 +90,7 @@ def slot(entry: Any, now: datetime | None = None) -> str:
 
     now: when it was found to be due. Two runs of one beat are never closer than their interval.
     """
-    now = now or datetime.now(UTC)
+    now = (now or datetime.now(UTC)).astimezone(UTC)
     schedule = entry.schedule
     if isinstance(schedule, crontab):
         due = latest(schedule, now)

@@ -17,6 +17,6 @@ class Client(Redis):
         """Return a pipeline."""
         return super().pipeline(transaction, *args, **kwargs)
 
-    def insist(self, *command: str | int) -> Any:
+    def insist(self, *command: str | int | bytes) -> Any:
         """Run a command that writes, also where there is no memory left for it."""
         return self.eval(INSIST, 0, *command)

@@ -4,12 +4,14 @@
 # mypy: disable-error-code="arg-type, attr-defined"
 
 import time
+from contextlib import suppress
 from threading import Thread
 from typing import Any
 
 from celery import Celery, bootsteps
 from celery.utils.log import get_logger
 from django.conf import settings
+from redis.exceptions import OutOfMemoryError
 
 from workers.durability import Durability
 from workers.forks import ForkLock
@@ -45,9 +47,11 @@ def watch(app: Celery) -> None:
                     if not channel.closed:
                         channel.say_alive()
                 for qos in list(QoS.owing):
-                    qos.settle(connection.default_channel)
+                    with suppress(OutOfMemoryError):
+                        qos.settle(connection.default_channel)
                 if time.monotonic() > judges_from:
-                    take_over(connection.default_channel)
+                    with suppress(OutOfMemoryError):
+                        take_over(connection.default_channel)
                 durability.look(connection.default_channel.client)
                 reached = True
             except Exception as error:

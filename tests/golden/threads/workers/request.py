@@ -30,10 +30,8 @@ LOST = (WorkerLostError, SystemExit, KeyboardInterrupt)
 class Request(celery_request.Request):
     """A message in hand. What fails for good is a row before it is acknowledged."""
 
-    # Whether the row is there; None where none was needed yet.
-    kept: bool | None = None
-    # Whether the message is left to somebody else.
-    cancelled = False
+    kept: bool | None = None  # whether the row is there; None where none was needed yet
+    cancelled = False  # whether the message is left to somebody else
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -41,6 +39,8 @@ class Request(celery_request.Request):
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """Park what exceeded its hard time limit; a worker that stops gives it back instead."""
+        if self.acknowledged and self.task.acks_late:
+            return  # it has ended: to say so was what took too long
         if soft or state.should_terminate:
             super().on_timeout(soft, timeout)
         elif self.keep(str(TimeLimitExceeded(timeout))):
@@ -109,13 +109,13 @@ class Request(celery_request.Request):
     def acknowledge(self) -> None:
         """Have the broker forget the message. A greenlet that was killed says that it succeeded."""
         if not self.cancelled:
-            super().acknowledge()
+            try:
+                super().acknowledge()
+            finally:
+                self.acknowledged = True
 
     def keep(self, history: str) -> bool:
-        """Park it and return True.
-
-        Where another worker has done it, it is acknowledged, and given back where the database is away.
-        """
+        """Park it and return True. One done elsewhere is acknowledged; without a database, it goes back."""
         if self.kept is None:
             request: Context = self._context
             try:

@@ -125,9 +125,9 @@ class Channel(redis.Channel):
                 message = loads(content.decode(errors="replace"))
                 self.Message(message, channel=self)  # raises, where a worker would end of it
             except STUMBLES as error:  # Lua reads more than JSON
-                with self.conn_or_acquire() as client, client.pipeline(transaction=True) as pipe:
-                    self.qos._remove_from_indices(self.claimed, pipe)
-                    pipe.lpush(MALFORMED, content).execute()
+                with self.conn_or_acquire() as client:
+                    client.insist("LPUSH", MALFORMED, content)
+                self.qos._remove_from_indices(self.claimed).execute()
                 raise Empty from error
             self._queue_cycle.rotate(queue)
             if queue in self.unacknowledged:

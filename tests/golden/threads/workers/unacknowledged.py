@@ -5,6 +5,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from operator import itemgetter
 from typing import Any, ClassVar
 
 from kombu.transport import redis, virtual
@@ -44,14 +45,18 @@ class QoS(redis.QoS):
         self._tell(super().reject, delivery_tag, requeue)
 
     def _tell(self, tell: Callable[..., None], delivery_tag: str, requeue: bool = False) -> None:
-        if not self._is_cut_off():
+        heard = False
+        try:
             with suppress(*self.channel.connection_errors, ResponseError):
-                return tell(delivery_tag, *([requeue] if requeue else []))
-        # kombu would count it as in hand for ever, and its slot as taken.
-        virtual.QoS.ack(self, delivery_tag)
-        self.owed[delivery_tag] = requeue
-        self.owing.add(self)
-        return None
+                if not self._is_cut_off():
+                    tell(delivery_tag, *([requeue] if requeue else []))
+                    heard = True
+        finally:  # also where a limit of time ends it
+            if not heard:
+                # kombu would count it as in hand for ever, and its slot as taken.
+                virtual.QoS.ack(self, delivery_tag)
+                self.owed[delivery_tag] = requeue
+                self.owing.add(self)
 
     def _is_cut_off(self) -> bool:
         # Its connection was given up over an error, while tasks were running.
@@ -62,14 +67,21 @@ class QoS(redis.QoS):
 
         Raises what Redis raises where it still does not do so.
         """
-        with channel.conn_or_acquire() as client:
-            for delivery_tag, requeue in list(self.owed.items()):
-                if requeue:
-                    channel.qos.take_over(delivery_tag, HELD.format(self.channel.consumer), client)
-                else:
-                    self._remove_from_indices(delivery_tag, client.pipeline()).execute()
-                del self.owed[delivery_tag]
+        # First: others may owe something meanwhile.
         self.owing.discard(self)
+        try:
+            with channel.conn_or_acquire() as client:
+                # A Redis that is full takes none back, and acknowledgements make room.
+                for delivery_tag, requeue in sorted(self.owed.items(), key=itemgetter(1)):
+                    if requeue:
+                        held = HELD.format(self.channel.consumer)
+                        channel.qos.take_over(delivery_tag, held, client)
+                    else:
+                        self._remove_from_indices(delivery_tag, client.pipeline()).execute()
+                    del self.owed[delivery_tag]
+        except BaseException:
+            self.owing.add(self)
+            raise
 
     def restore_unacked(self, client: Any = None) -> None:
         """Put everything back; what was cut off from Redis, others take over."""

@@ -184,7 +184,7 @@ def test_a_request_that_the_gateway_rejects_is_not_sent_again(gateway_url: Payme
 
 
 @pytest.mark.parametrize(
-    "behaviour", [{"status": 503}, {"status": 429}, {"status": 204}, {"delay": 1}]
+    "behaviour", [{"status": 503}, {"status": 409}, {"status": 204}, {"delay": 1}]
 )
 def test_a_gateway_in_trouble_changes_nothing(
     gateway_url: PaymentService, settings: Settings, behaviour: dict[str, Any]
