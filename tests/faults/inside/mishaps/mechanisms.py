@@ -25,10 +25,19 @@ def _without_poison_guard() -> None:
         del Task.before_start
 
 
+def _without_owing() -> None:
+    """Tell a broker once that a task has ended, and hope."""
+    from workers.unacknowledged import QoS
+
+    for name in ("ack", "reject"):
+        delattr(QoS, name)
+
+
 MECHANISMS: dict[str, Callable[[], None]] = {
     "outbox": _without_outbox,
     "unique-key": _without_unique_key,
     "poison-guard": _without_poison_guard,
+    "owing": _without_owing,
 }
 
 
