@@ -107,13 +107,15 @@ def summary(rows: Iterable[Row]) -> str:
     lines = [_line(SUMMARY), _line(["---"] * len(SUMMARY))]
     for letter, kind in KINDS.items():
         ours = [row for row in rows if row.cell.startswith(letter)]
+        if not ours:  # a line of zeros would read as a result
+            continue
         verdicts = Counter(row.verdict.partition(" (")[0] for row in ours)
         words = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.most_common())
         sums = [
             sum(getattr(row, name) for row in ours)
             for name in ("accepted", "lost", "doubled", "mail_repeated", "duplicates")
         ]
-        slowest = max((row.recovery for row in ours), default=0.0)
+        slowest = max(row.recovery for row in ours)
         lines.append(_line([kind, words, *sums, f"{slowest:.0f} s"]))
     return "\n".join(lines)
 
