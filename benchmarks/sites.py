@@ -77,20 +77,25 @@ class Site:
         variant anything while it is measured.
         """
         self.clear()
-        stock, queue = self._stock(task, pool), self.queue(pool)
-        if self.broker.llen(stock) < times:
+        stock, queue = f"bench:{task}:", self.queue(pool)
+        if self.broker.llen(stock + queue) < times:
             self.run("bench.publish", task, str(times), queue)
-            self.broker.rename(queue, stock)
+            # What wakes a worker as well, where sending leaves more than the message.
+            for key in map(str, self.broker.keys(f"{queue}*")):
+                self.broker.rename(key, stock + key)
 
     def enqueue(self, task: str, pool: str, times: int) -> None:
         """Put messages into the empty queue, all of them in one moment."""
         queue = self.queue(pool)
         if self.broker.exists(queue):
             raise RuntimeError(f"{self.variant.name}: the queue is not empty")
+        stock = f"bench:{task}:"
         with self.broker.pipeline(transaction=True) as pipeline:
-            pipeline.copy(self._stock(task, pool), "bench:next")
-            pipeline.ltrim("bench:next", 0, times - 1)
-            pipeline.rename("bench:next", queue)
+            for key in map(str, self.broker.keys(f"{stock}{queue}*")):
+                sent = key.removeprefix(stock)
+                pipeline.copy(key, "bench:next")
+                pipeline.ltrim("bench:next", 0, times - 1)
+                pipeline.rename("bench:next", sent)
             pipeline.execute()
 
     def unacknowledged(self) -> int:
@@ -103,9 +108,6 @@ class Site:
         if leftovers := [key for key in keys if not key.startswith("bench:")]:
             self.broker.delete(*leftovers)
 
-    def _stock(self, task: str, pool: str) -> str:
-        return f"bench:{task}:{self.queue(pool)}"
-
 
 class Sites:
     """The sites of a run, each made when it is first asked for."""
@@ -115,8 +117,8 @@ class Sites:
         self.folder = folder
         self._sites: dict[tuple[str, str], Site] = {}
         self._folders: dict[tuple[str, str], Path] = {}
-        # What new databases are copied from: the first one, once it has the table of sessions.
-        self._migrated = EMPTY_DATABASE
+        # By project, what its new databases are copied from: the first one, once it has its tables.
+        self._migrated: dict[str, str] = {}
         self._mark = servers.redis_database()
         self.marks: Redis = Redis.from_url(self._mark)
 
@@ -156,8 +158,9 @@ class Sites:
             "CELERY_RESULT_BACKEND": self.servers.redis_database(),
             "CACHE_URL": self.servers.redis_database(),
         }
+        template = self._migrated.get(variant.project, EMPTY_DATABASE)
         if project.settings:
-            urls["DATABASE_URL"] = self.servers.database(name, template=self._migrated)
+            urls["DATABASE_URL"] = self.servers.database(name, template=template)
             urls["DJANGO_SETTINGS_MODULE"] = project.settings
         folder = self._folder(variant.project, broker)
         environment = {
@@ -176,9 +179,9 @@ class Sites:
         }
         database = urlsplit(urls["DATABASE_URL"]).path[1:] if project.settings else None
         site = Site(variant, folder, environment, database)
-        if database and self._migrated == EMPTY_DATABASE:
-            site.run("django", "migrate", "--verbosity=0", "sessions")
-            self._migrated = database
+        if database and template == EMPTY_DATABASE:
+            site.run("django", "migrate", "--verbosity=0")
+            self._migrated[variant.project] = database
         return site
 
     def _folder(self, project: str, broker: str) -> Path:
