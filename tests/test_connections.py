@@ -110,6 +110,57 @@ def test_a_kept_connection_survives_what_happens_to_it(
     wait_until(lambda: database.open == 0, 10)
 
 
+ASKING = """
+import django
+
+django.setup()
+
+from django.db import connections as databases
+from workers import connections, health_checks
+
+connection = databases["default"]
+asked = []
+is_usable = type(connection).is_usable
+type(connection).is_usable = lambda self: asked.append(self) or is_usable(self)
+
+
+def run_tasks(number=10):
+    asked.clear()
+    for _ in range(number):
+        connections.settle()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            pid = cursor.fetchone()[0]
+        connections.settle()
+    return pid, len(asked)
+
+
+first, questions = run_tasks()
+assert questions == 0, questions
+
+health_checks.FRESH = 0
+assert run_tasks() == (first, 10)
+
+health_checks.FRESH = 10
+run_tasks(1)
+other = connection.copy()
+with other.cursor() as cursor:
+    cursor.execute("SELECT pg_terminate_backend(%s, 10000)", [first])
+    assert cursor.fetchone()[0]
+assert not health_checks.is_quiet(connection)
+second, questions = run_tasks()
+assert second != first
+assert questions == 1, questions
+"""
+
+
+@pytest.mark.parametrize("project", [("persistent", "prefork")], indirect=True)
+def test_a_connection_in_use_is_asked_now_and_then_and_at_once_where_it_has_ended(
+    project: Probed,
+) -> None:
+    project.run("python", "-c", ASKING)
+
+
 @pytest.mark.parametrize(
     ("strategy", "pool"),
     [

@@ -15,6 +15,7 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from workers import health_checks
 from workers.budget import CLOSED, POOLED, held, pool_size
 from workers.pools import offers
 from workers.worker import Worker
@@ -83,8 +84,7 @@ def settle() -> None:
                 logger.error("The task left a transaction open: it is rolled back.")
                 close(connection)
             else:
-                # Closes one that is broken or too old; the next query asks whether it still works.
-                connection.close_if_unusable_or_obsolete()
+                health_checks.settle(connection)
         except Error as error:
             logger.warning("A connection to %s is given up: %s", connection.alias, error)
             del connections[connection.alias]
