@@ -66,7 +66,7 @@ def test_a_missed_target_is_shown_as_missed() -> None:
     ]
     rows = report.summary([measure], {"select": rounds}).splitlines()
     assert "| select | ours: tasks/s ≥ 5 × stock | 1 × | ✗ missed |" in rows
-    assert "| select | ours: connections, opened ≤ 4 | 3 | ✓ |" in rows
+    assert "| select | ours: connections, opened ≤ 12 | 3 | ✓ |" in rows
 
 
 def test_a_ratio_is_of_rounds_and_a_number_of_the_worst() -> None:

@@ -30,6 +30,7 @@ class Harness:
         self.projects = projects
         self.folder = folder
         self.ids = ids
+        self.rate = max(numbers.RATE, ids / numbers.LONGEST_LOAD)
 
     def run(self, cell: Cell, environment: Mapping[str, str] | None = None) -> Row:
         """Run a cell.
@@ -111,6 +112,7 @@ class Harness:
     def _load(self, cell: Cell, running: Scene, outcome: Outcome) -> None:
         """Let the stream flow, break something in it, and wait until every id is final."""
         stream = running.stream
+        stream.rate = self.rate
         stream.start()
         running.until(lambda: stream.placed >= 0.4 * self.ids, numbers.START, "the stream flows")
         # Workers that keep up with it need a rush.
@@ -120,7 +122,7 @@ class Harness:
             numbers.START,
             f"{numbers.IN_FLIGHT} tasks are in flight",
         )
-        stream.rate = numbers.RATE
+        stream.rate = self.rate
         outcome.in_flight = running.in_flight()
         outcome.begun = time.monotonic()
         assert cell.fault.inject
