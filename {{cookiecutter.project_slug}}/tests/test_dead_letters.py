@@ -140,6 +140,13 @@ def test_a_letter_that_is_kept_twice_is_one() -> None:
     assert len(letter.history) == dead_letters.LONGEST_HISTORY
 
 
+def test_letters_of_two_kinds_of_task_may_share_an_id() -> None:
+    for name in ("charge", "mail"):
+        dead_letters.park("failed", "", task_id="order-5", task=name, body="{}")
+    dead_letters.note_done("mail", Context({"id": "order-5"}))
+    assert [letter.task for letter in letters()] == ["charge"]
+
+
 class Row:
     """What somebody may take for an argument."""
 

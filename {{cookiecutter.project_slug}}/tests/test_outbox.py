@@ -95,7 +95,7 @@ def test_a_task_that_the_broker_does_not_take_is_kept_and_sent_later(
 ) -> None:
     ids = [task.delay().id for _ in range(3)]
     ids.append(task.delay_on_commit().id)
-    assert set(OutboxMessage.objects.values_list("pk", flat=True)) == set(ids)
+    assert set(OutboxMessage.objects.values_list("task_id", flat=True)) == set(ids)
     # One attempt, a second one on a fresh connection, and then a pause.
     assert len(published) <= 2
 
@@ -121,7 +121,14 @@ def test_a_retry_that_the_broker_does_not_take_is_kept(away: None) -> None:
             task.retry(countdown=10)
     finally:
         task.pop_request()
-    assert '"retries": 1' in OutboxMessage.objects.get(pk="mine").body
+    assert '"retries": 1' in OutboxMessage.objects.get(task_id="mine").body
+
+
+def test_tasks_of_two_kinds_may_share_an_id() -> None:
+    for name in ("charge", "mail", "charge"):
+        outbox.put(name, "order-5", "{}", replace=True)
+    assert set(OutboxMessage.objects.values_list("task", flat=True)) == {"charge", "mail"}
+    assert OutboxMessage.objects.count() == 2
 
 
 def test_a_retry_that_takes_its_row_with_it_is_no_retry(away: None) -> None:

@@ -9,12 +9,18 @@ class OutboxMessage(models.Model):
     Written in the transaction of whatever the task is about, and gone once it is sent.
     """
 
-    task_id = models.CharField(max_length=255, primary_key=True)
+    task_id = models.CharField(max_length=255)
     task = models.CharField(max_length=255)
     body = models.TextField(help_text="Arguments and options, as JSON of kombu's.")
     accepted_at = models.DateTimeField(auto_now_add=True)
     next_try_at = models.DateTimeField(db_index=True)
     failure = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            # Somebody who chooses ids may give the same to tasks of different kinds.
+            models.UniqueConstraint(fields=["task_id", "task"], name="one_row_for_each_task")
+        ]
 
     def __str__(self) -> str:
         return f"{self.task} {self.task_id}"

@@ -6,6 +6,7 @@ from typing import Any
 from celery.app.task import Context
 from celery.utils.log import get_logger
 from celery.utils.time import maybe_iso8601, maybe_make_aware
+from django.db.models import QuerySet
 from kombu.utils import json
 
 from workers.models import DeadLetter, Effect
@@ -34,7 +35,7 @@ def park(reason: str, history: str, **fields: object) -> None:
     row = {"reason": reason, "history": history[-LONGEST_HISTORY:], **fields}
     row = {name: text(value)[: limits.get(name, 255)] for name, value in row.items()}
     task_id = row.get("task_id")
-    waiting = DeadLetter.objects.filter(task_id=task_id, state=State.WAITING)
+    waiting = _waiting(row.get("task", ""), task_id)
     # The first one's message was not acknowledged, as where its worker was killed, and came back.
     if not (task_id and waiting.update(**row)):
         DeadLetter.objects.create(**row)
@@ -77,15 +78,15 @@ def park_request(reason: str, task: str, request: Context, history: str) -> bool
     # Asked again: whoever succeeds just now notes it first, and then looks for a letter.
     if not is_done(request):
         return True
-    _withdraw(request.id)
+    _waiting(task, request.id).delete()
     return False
 
 
-def note_done(request: Context) -> None:
+def note_done(task: str, request: Context) -> None:
     """Note that a message has succeeded that somebody else may still be at, and fail with."""
     if key := _done(request):
         Effect.objects.bulk_create([Effect(key=key)], ignore_conflicts=True)
-    _withdraw(request.id)
+    _waiting(task, request.id).delete()
 
 
 def is_done(request: Context) -> bool:
@@ -100,9 +101,9 @@ def _done(request: Context) -> str:
     return DONE + sha256(f"{message}:{request.id}".encode()).hexdigest() if message else ""
 
 
-def _withdraw(task_id: str | None) -> None:
-    """Delete the letter of a task, unless it is settled."""
-    DeadLetter.objects.filter(task_id=task_id, state=State.WAITING).delete()
+def _waiting(task: object, task_id: object) -> QuerySet[DeadLetter]:
+    """Return the letter of a task, unless it is settled. Tasks of other kinds may have the same id."""
+    return DeadLetter.objects.filter(task=task, task_id=task_id, state=State.WAITING)
 
 
 def queue_of(delivery: Any) -> str:

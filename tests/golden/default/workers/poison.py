@@ -106,7 +106,7 @@ def succeeded(sender: Any, **kwargs: Any) -> None:
     if is_redelivered(sender.request):
         try:
             connections.settle()
-            dead_letters.note_done(sender.request)
+            dead_letters.note_done(sender.name, sender.request)
         except Error as error:
             logger.warning("A letter of %s[%s] may stay: %s", sender.name, sender.request.id, error)
 

@@ -72,10 +72,11 @@ def put(task: str, task_id: str, body: str, replace: bool = False) -> OutboxMess
     """
     # Until then it is for whoever has written it.
     later = timezone.now() + timedelta(seconds=2 * settings.PUBLISH_TIMEOUT)
-    fields: dict[str, Any] = {"task": task, "body": body, "next_try_at": later}
+    key: dict[str, Any] = {"task_id": task_id, "task": task}
+    fields: dict[str, Any] = {"body": body, "next_try_at": later}
     if replace:
-        return OutboxMessage.objects.update_or_create(task_id=task_id, defaults=fields)[0]
-    return OutboxMessage.objects.create(task_id=task_id, **fields)
+        return OutboxMessage.objects.update_or_create(**key, defaults=fields)[0]
+    return OutboxMessage.objects.create(**key, **fields)
 
 
 def send(row: OutboxMessage, **how: Any) -> None:

@@ -74,13 +74,26 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="OutboxMessage",
             fields=[
-                ("task_id", models.CharField(max_length=255, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("task_id", models.CharField(max_length=255)),
                 ("task", models.CharField(max_length=255)),
                 ("body", models.TextField(help_text="Arguments and options, as JSON of kombu's.")),
                 ("accepted_at", models.DateTimeField(auto_now_add=True)),
                 ("next_try_at", models.DateTimeField(db_index=True)),
                 ("failure", models.TextField(blank=True)),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("task_id", "task"), name="one_row_for_each_task"
+                    )
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Start",
