@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ OTHERS = [
 POOLS = ["prefork", *OTHERS]
 BEAT = 5  # seconds between two
 STALE = 2 * BEAT + 2
+STOPS = 4  # each meets a task that a child has and has not confirmed about every other time
 
 
 @pytest.fixture
@@ -131,6 +133,24 @@ def test_a_stop_gives_back_a_task_that_does_not_end(idle: Probed) -> None:
         process.terminate()
         assert process.wait(timeout=30) == 0
         assert (broker.llen("jobs"), broker.hlen("unacked")) == (1, 0)
+
+
+def done_over(project: Probed, number: int) -> bool:
+    """Tell whether more tasks than that are done."""
+    return bool(project.ledger.hlen("done") > number)
+
+
+def test_a_stop_in_full_swing_waits_for_what_children_have_been_given(idle: Probed) -> None:
+    idle.touch(2_000)
+    for _ in range(STOPS):
+        before = idle.ledger.hlen("done")
+        with idle.working() as process:
+            idle.wait_for(partial(done_over, idle, before + 20), process)
+            process.terminate()
+            # A child that nobody hears waits for half a minute.
+            assert process.wait(timeout=20) == 0
+        assert idle.ledger.hgetall("started") == idle.ledger.hgetall("done")
+    assert set(idle.ledger.hvals("started")) == {"1"}
 
 
 @pytest.mark.long

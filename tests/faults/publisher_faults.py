@@ -101,8 +101,9 @@ PUBLISHER_FAULTS = [
         died_before_the_publish,
         patient=False,
         web_stays=False,
-        # Other requests of that process may have published, and not yet deleted their row.
-        extra=4,
+        # At each of both deaths, every other request of that process may have published, and not
+        # yet deleted its row.
+        extra=2 * (numbers.CUSTOMERS - 1),
     ),
     Fault("P3", "rollback after the call", rolled_back),
     Fault("P4", "published, but told time-out", told_time_out, proxied=WEB, away="broker"),

@@ -5,7 +5,26 @@ import signal
 import threading
 from typing import Any
 
+from celery.concurrency.asynpool import AsynPool
+
 from config.limits import DRAIN
+
+
+class PreforkPool(AsynPool):
+    """Prefork's pool, which waits for every task that a child has, the one it was given last included.
+
+    Celery gives up what no child has confirmed. The child runs it all the same and waits half a minute
+    for somebody to hear of it, and the broker hands it out again.
+    """
+
+    def flush(self) -> None:
+        """Give up what no child has."""
+        given = [job for job in self._cache.values() if job._write_to and not job._accepted]
+        for job in given:
+            job._accepted = True
+        super().flush()
+        for job in given:
+            job._accepted = False
 
 
 def bound(how: str, **kwargs: Any) -> None:

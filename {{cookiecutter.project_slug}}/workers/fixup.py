@@ -85,6 +85,7 @@ class WorkerFixup(DjangoWorkerFixup):
             connection_created.connect(connections.release_with_greenlet)
             signals.task_failure.connect(connections.explain)
         if offers(name).forks:
+            self.worker.pool_cls.Pool = drain.PreforkPool
             signals.worker_before_create_process.connect(preload.before_fork)
             signals.worker_process_init.connect(self.on_worker_process_init)
             signals.worker_shutting_down.connect(drain.bound)
