@@ -361,6 +361,26 @@ def test_a_slot_that_becomes_free_takes_the_next_task(project: Probed) -> None:
         project.wait_for(lambda: project.ledger.llen("slept") == 100, worker, seconds=30)
 
 
+@pytest.mark.parametrize("pool", ["gevent", pytest.param("eventlet", marks=pytest.mark.long)])
+def test_greenlets_on_rabbitmq_wait_for_no_events(
+    tmp_path: Path, environment: Any, redis_url: str, rabbitmq: str, pool: str
+) -> None:
+    project = probed(
+        tmp_path,
+        environment("5.2"),
+        f"sqlite:///{tmp_path}/db.sqlite3",
+        redis_url,
+        broker_url=rabbitmq,
+        broker="rabbitmq",
+        database="sqlite",
+        queues=f"jobs:{pool}:20",
+    )
+    with project.working() as worker:
+        project.send("sleep", "slept", times=300)
+        # 15 turns of 50 ms. Celery by itself takes ten a second.
+        project.wait_for(lambda: project.ledger.llen("slept") == 300, worker, seconds=15)
+
+
 @each("persistent", [*KEPT, *GREENLETS])
 def test_clients_of_the_cache_and_of_results_stay_open(
     project: Probed, request: pytest.FixtureRequest

@@ -17,6 +17,8 @@ class PreforkPool(AsynPool):
     for somebody to hear of it, and the broker hands it out again.
     """
 
+    _cache: dict[int, Any]
+
     def flush(self) -> None:
         """Give up what no child has."""
         given = [job for job in self._cache.values() if job._write_to and not job._accepted]
