@@ -48,6 +48,7 @@ class Harness:
             self._run(cell, folder, {**cell.fault.environment, **(environment or {})}, row)
         except Exception as error:
             row.problems.append(f"{type(error).__name__}: {error}")
+            row.problems.append("given up half-way: it counts as lost what it has not waited for")
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "traceback.txt").write_text(traceback.format_exc())
             # Whatever state its broker is in, the next cell should not have to bear it.
