@@ -34,6 +34,14 @@ def note_by_its_old_name(name: str) -> None:
     write_down(name)
 '''
 
+SENDS_NOTES = f"""
+import django
+django.setup()
+from probe.tasks import note
+for _ in range({TASKS}):
+    note.delay("{{name}}")
+"""
+
 
 @pytest.fixture
 def old(
@@ -115,13 +123,43 @@ def test_a_queue_that_is_moved_is_emptied_by_the_worker_of_the_new_one(old: Prob
         worker = both.enter_context(new.working("later"))
         # Senders of the old code are still about.
         old.send("note", "moved", times=TASKS)
-        new.run(
-            "python",
-            "-c",
-            "import django; django.setup()\n"
-            "from probe.tasks import note\n"
-            f"for _ in range({TASKS}): note.delay('moved')",
-        )
+        new.run("python", "-c", SENDS_NOTES.format(name="moved"))
         new.wait_for(lambda: len(new.notes("moved")) == 3 * TASKS, worker)
     broker = Redis.from_url(new.environment["CELERY_BROKER_URL"])
     assert (broker.llen("jobs"), broker.llen("later"), broker.hlen("unacked")) == (0, 0, 0)
+
+
+def test_a_task_that_moves_to_another_queue_is_still_taken_from_the_old_one(old: Probed) -> None:
+    new = changed(
+        old,
+        "config/queues.py",
+        lambda text: text.replace("),\n]", '),\n    Worker("later"),\n]').replace(
+            "ROUTES: dict[str, str] = {}", 'ROUTES = {"probe.tasks.note": "later"}'
+        ),
+    )
+    log = new.log.with_name("later.log")
+    with ExitStack() as both:
+        old.send("note", "rerouted", times=TASKS)
+        both.enter_context(dataclasses.replace(new, log=log).working("later"))
+        new.run("python", "-c", SENDS_NOTES.format(name="rerouted"))
+        worker = both.enter_context(new.working("jobs"))
+        new.wait_for(lambda: len(new.notes("rerouted")) == 2 * TASKS, worker)
+    assert log.read_text().count(" succeeded in ") == TASKS
+    assert new.output().count(" succeeded in ") == TASKS
+
+
+def test_a_worker_that_is_told_to_stop_finishes_what_it_runs_and_gives_back_the_rest(
+    old: Probed,
+) -> None:
+    broker = Redis.from_url(old.environment["CELERY_BROKER_URL"])
+    with old.working() as worker:
+        old.touch(TASKS, pause=1)
+        old.wait_for(lambda: old.ledger.hlen("started"), worker)
+        worker.terminate()
+        assert worker.wait(timeout=30) == 0
+    done = old.ledger.hlen("done")
+    assert 0 < done < TASKS
+    assert (broker.llen("jobs"), broker.hlen("unacked")) == (TASKS - done, 0)
+    with old.working() as worker:
+        old.wait_for(lambda: old.ledger.hlen("done") == TASKS, worker)
+    assert set(old.ledger.hvals("started")) == {"1"}

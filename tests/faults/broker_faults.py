@@ -133,10 +133,12 @@ def too_short(project: BakedProject, environment: dict[str, str]) -> str:
     return f"refused by manage.py check: {code}"
 
 
+# What the web has just sent, without an answer to it any more: the outbox sends it again.
+UNANSWERED = numbers.CUSTOMERS
 BROKER_FAULTS = [
-    Fault("B1", "clean restart", restarted, again=2, away="broker"),
-    Fault("B2", "KILL", killed, again=2, away="broker"),
-    Fault("B3", "cut off", cut_off, again=2, away="broker", proxied=BOTH),
+    Fault("B1", "clean restart", restarted, again=2, extra=UNANSWERED, away="broker"),
+    Fault("B2", "KILL", killed, again=2, extra=UNANSWERED, away="broker"),
+    Fault("B3", "cut off", cut_off, again=2, extra=UNANSWERED, away="broker", proxied=BOTH),
     Fault("B4", "latency", slow, proxied=BOTH, extra=4),
     Fault(
         "B5",
@@ -144,10 +146,10 @@ BROKER_FAULTS = [
         half_open,
         again=2,
         proxied=BOTH,
-        extra=numbers.CUSTOMERS,
+        extra=UNANSWERED,
         patience=45,  # until either broker's connections are given up
     ),
-    Fault("B6", "connections closed by the server", closed, again=2),
+    Fault("B6", "connections closed by the server", closed, again=2, extra=UNANSWERED),
     Fault("B7", "queue deleted", deleted, again=2),
     Fault("B8", "no memory left", alarmed, again=2),
     Fault(

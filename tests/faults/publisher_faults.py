@@ -4,7 +4,7 @@ import time
 from collections import Counter
 
 from tests.faults import numbers
-from tests.faults.broker_faults import AWAY
+from tests.faults.broker_faults import AWAY, UNANSWERED
 from tests.faults.cells import Fault
 from tests.faults.scene import Scene
 from tests.faults.worker_faults import died_of
@@ -93,6 +93,7 @@ PUBLISHER_FAULTS = [
         without_a_broker,
         away="broker",
         patient=False,
+        extra=UNANSWERED,
         proxied=WEB,
     ),
     Fault(
