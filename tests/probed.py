@@ -223,11 +223,14 @@ class Probed:
             for _ in range(times):
                 sender.send_task(f"probe.tasks.{task}", arguments, **self.address, **options)
 
-    def touch(self, times: int, pause: float = 0) -> None:
-        """Send so many tasks that ask the database twice, each with a number of its own."""
+    def touch(self, times: int, pause: float = 0, **options: Any) -> None:
+        """Send so many tasks that ask the database twice, each with a number of its own.
+
+        Options: of Celery's send_task.
+        """
         with Celery(broker=self.environment["CELERY_BROKER_URL"], set_as_current=False) as sender:
             for number in range(times):
-                sender.send_task("probe.tasks.touch", (number, pause), **self.address)
+                sender.send_task("probe.tasks.touch", (number, pause), **self.address, **options)
 
     @property
     def address(self) -> dict[str, str]:

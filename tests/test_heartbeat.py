@@ -140,8 +140,11 @@ def done_over(project: Probed, number: int) -> bool:
     return bool(project.ledger.hlen("done") > number)
 
 
-def test_a_stop_in_full_swing_waits_for_what_children_have_been_given(idle: Probed) -> None:
-    idle.touch(2_000)
+@pytest.mark.parametrize("size", [0, 200_000])  # one that a pipe holds, and one that it does not
+def test_a_stop_in_full_swing_waits_for_what_children_have_been_given(
+    idle: Probed, size: int
+) -> None:
+    idle.touch(600, headers={"filler": "x" * size})
     for _ in range(STOPS):
         before = idle.ledger.hlen("done")
         with idle.working() as process:

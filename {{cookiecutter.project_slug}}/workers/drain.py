@@ -1,32 +1,40 @@
 """How a worker stops: in bounded time, and without waiting for itself."""
 
+# celery-types has this pool without what it is made of.
+# mypy: disable-error-code="attr-defined"
+
 import os
 import signal
 import threading
 from typing import Any
 
+from billiard.pool import RUN
 from celery.concurrency.asynpool import AsynPool
 
 from config.limits import DRAIN
 
 
 class PreforkPool(AsynPool):
-    """Prefork's pool, which waits for every task that a child has, the one it was given last included.
+    """Prefork's pool, whose stop waits for every task that a child has, the one just given to it included.
 
     Celery gives up what no child has confirmed. The child runs it all the same and waits half a minute
     for somebody to hear of it, and the broker hands it out again.
     """
 
-    _cache: dict[int, Any]
-
     def flush(self) -> None:
-        """Give up what no child has."""
-        given = [job for job in self._cache.values() if job._write_to and not job._accepted]
+        """Give up what no child has; where the connection is lost, what none has confirmed."""
+        unconfirmed = [job for job in self._cache.values() if job._write_to and not job._accepted]
+        given = [] if self._state == RUN else unconfirmed
         for job in given:
             job._accepted = True
-        super().flush()
-        for job in given:
-            job._accepted = False
+            if (writer := job._writer()) in self._active_writers:
+                # Else the child would wait for the rest of the message.
+                self._flush_writer(job._write_to, writer)
+        try:
+            super().flush()
+        finally:
+            for job in given:
+                job._accepted = False
 
 
 def bound(how: str, **kwargs: Any) -> None:

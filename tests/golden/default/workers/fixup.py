@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from celery import Celery, concurrency, signals
+from celery.concurrency.prefork import TaskPool
 from celery.fixups.django import DjangoFixup, DjangoWorkerFixup
 from celery.utils.log import get_logger
 from django.core.cache import caches
@@ -85,7 +86,7 @@ class WorkerFixup(DjangoWorkerFixup):
             connection_created.connect(connections.release_with_greenlet)
             signals.task_failure.connect(connections.explain)
         if offers(name).forks:
-            self.worker.pool_cls.Pool = drain.PreforkPool
+            TaskPool.Pool = drain.PreforkPool
             signals.worker_before_create_process.connect(preload.before_fork)
             signals.worker_process_init.connect(self.on_worker_process_init)
             signals.worker_shutting_down.connect(drain.bound)
