@@ -67,7 +67,8 @@ def quitted(scene: Scene) -> str:
     pid = busy(scene)
     scene.workers[0].send(signal.SIGQUIT)
     code = scene.workers[0].wait_gone(pid, numbers.DRAIN + 5)
-    return f"{pid} ended with {code}"
+    assert code == 0, f"ended with {code}"
+    return f"{pid} ended with 0"
 
 
 def repeated(scene: Scene) -> str:
@@ -78,7 +79,8 @@ def repeated(scene: Scene) -> str:
             os.kill(pid, signal.SIGTERM)
         time.sleep(0.3)
     code = scene.workers[0].wait_gone(pid, numbers.DRAIN + 5)
-    return f"{pid} ended with {code}"
+    assert code == 0, f"ended with {code}"
+    return f"{pid} ended with 0"
 
 
 def killed(scene: Scene) -> str:
