@@ -109,6 +109,23 @@ def test_who_fails_after_another_has_done_the_task_parks_nothing(project: Probed
     assert "waiting" not in project.run("python", "manage.py", "dead_letters", "list")
 
 
+@each("prefork:2", "gevent:2", "threads:2", "solo:1")
+def test_who_has_done_the_task_after_another_has_failed_takes_its_letter_back(
+    project: Probed,
+) -> None:
+    with project.working() as worker:
+        project.send("follow", "task", ["end late", "fail"], message_id="1")
+        project.wait_for(lambda: project.notes("task before it ends"), worker)
+        with frozen(worker):
+            done_by_another(project)
+            assert "waiting" in project.run("python", "manage.py", "dead_letters", "list")
+        project.ledger.set("enough of task before it ends", 1)
+        project.wait_for(
+            lambda: "waiting" not in project.run("python", "manage.py", "dead_letters", "list"),
+            worker,
+        )
+
+
 @pytest.mark.long
 @each("prefork:2")
 def test_whose_time_is_over_after_another_has_done_the_task_parks_nothing(project: Probed) -> None:

@@ -248,6 +248,8 @@ def follow(self: Any, name: str, script: list[str]) -> None:
             raise self.retry(countdown=1)
         case "stall":
             stall()
+        case "end late":
+            hold(f"{name} before it ends")
         case "fail late":
             hold(f"{name} before it fails")
             raise RuntimeError(name)
