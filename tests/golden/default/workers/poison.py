@@ -5,6 +5,7 @@ gone once the task has ended.
 """
 
 import sys
+import time
 from contextlib import suppress
 from threading import Lock
 from typing import Any
@@ -27,6 +28,8 @@ logger = get_logger(__name__)
 _alone = Lock()
 # What a suspect waits for its turn comes off the time that it may run: so much at most, as a part of it.
 PATIENCE = 1 / 10
+# What has run for so long may have been taken from a worker that was frozen. Seconds.
+LONG = 5
 
 
 class PoisonError(Exception):
@@ -40,6 +43,7 @@ def guard(task: Any) -> None:
     back: the database is away, or other suspects take their time.
     """
     request = task.request
+    request.begun = time.monotonic()
     if not is_redelivered(request):
         return
     try:
@@ -99,16 +103,18 @@ def ended(sender: Any, state: str | None = None, **kwargs: Any) -> None:
 
 @signals.task_success.connect
 def succeeded(sender: Any, **kwargs: Any) -> None:
-    """Take back a failure of whoever had it before: who was killed then, or was frozen and fails yet.
+    """Take back a failure of whoever had it beside: who was killed, or was frozen and fails yet.
 
     By now its chain is sent, and its result stored: with its body it has not succeeded yet.
     """
-    if is_redelivered(sender.request):
+    request = sender.request
+    long = time.monotonic() - vars(request).get("begun", 0) > LONG
+    if is_redelivered(request) or long:
         try:
             connections.settle()
-            dead_letters.note_done(sender.name, sender.request)
+            dead_letters.note_done(sender.name, request)
         except Error as error:
-            logger.warning("A letter of %s[%s] may stay: %s", sender.name, sender.request.id, error)
+            logger.warning("A letter of %s[%s] may stay: %s", sender.name, request.id, error)
 
 
 @signals.task_internal_error.connect
