@@ -140,7 +140,8 @@ def done_over(project: Probed, number: int) -> bool:
     return bool(project.ledger.hlen("done") > number)
 
 
-@pytest.mark.parametrize("size", [0, 200_000])  # one that a pipe holds, and one that it does not
+# Bytes: what a pipe holds, and what it does not.
+@pytest.mark.parametrize("size", [pytest.param(0, marks=pytest.mark.long), 200_000])
 def test_a_stop_in_full_swing_waits_for_what_children_have_been_given(
     idle: Probed, size: int
 ) -> None:

@@ -148,6 +148,7 @@ def test_a_task_that_moves_to_another_queue_is_still_taken_from_the_old_one(old:
     assert new.output().count(" succeeded in ") == TASKS
 
 
+@pytest.mark.long
 def test_a_worker_that_is_told_to_stop_finishes_what_it_runs_and_gives_back_the_rest(
     old: Probed,
 ) -> None:
