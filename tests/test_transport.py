@@ -81,8 +81,8 @@ def test_what_a_killed_worker_had_is_done_by_another(project: Probed) -> None:
     with project.working() as worker:
         project.touch(1, pause=10)
         project.wait_for(lambda: project.ledger.hlen("started") == 1, worker)
-        # Waiting behind it, and for their time.
-        project.send("note", "late", countdown=1)
+        # Waiting for its time, which is longer than messages without a bell wait, and behind it.
+        project.send("note", "late", countdown=5)
         project.send("note", "noted", times=3)
         # But for solo, which takes nothing in hand meanwhile.
         most = 1 if "solo" in (project.project.path / "config/queues.py").read_text() else 2
