@@ -2,6 +2,7 @@
 
 import re
 import time
+from typing import Any
 
 from tests.baked import BakedProject
 from tests.faults import numbers
@@ -135,24 +136,22 @@ def too_short(project: BakedProject, environment: dict[str, str]) -> str:
 
 # What the web has just sent, without an answer to it any more: the outbox sends it again.
 UNANSWERED = numbers.CUSTOMERS
-# Both workers run on without their connection, what they have in hand is handed out again, and each
-# run sends on the two steps that follow.
-IN_HAND = 2 * 3
+# Both workers lose their connection, and run on.
+OUTAGE: dict[str, Any] = {"again": 2, "goes_on": True, "extra": UNANSWERED}
 BROKER_FAULTS = [
-    Fault("B1", "clean restart", restarted, again=IN_HAND, extra=UNANSWERED, away="broker"),
-    Fault("B2", "KILL", killed, again=IN_HAND, extra=UNANSWERED, away="broker"),
-    Fault("B3", "cut off", cut_off, again=IN_HAND, extra=UNANSWERED, away="broker", proxied=BOTH),
+    Fault("B1", "clean restart", restarted, **OUTAGE, away="broker"),
+    Fault("B2", "KILL", killed, **OUTAGE, away="broker"),
+    Fault("B3", "cut off", cut_off, **OUTAGE, away="broker", proxied=BOTH),
     Fault("B4", "latency", slow, proxied=BOTH, extra=4),
     Fault(
         "B5",
         "half-open connections",
         half_open,
-        again=IN_HAND,
+        **OUTAGE,
         proxied=BOTH,
-        extra=UNANSWERED,
         patience=45,  # until either broker's connections are given up
     ),
-    Fault("B6", "connections closed by the server", closed, again=IN_HAND, extra=UNANSWERED),
+    Fault("B6", "connections closed by the server", closed, **OUTAGE),
     Fault("B7", "queue deleted", deleted, again=2),
     Fault("B8", "no memory left", alarmed, again=2),
     Fault(

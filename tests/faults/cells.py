@@ -21,6 +21,7 @@ class Fault:
     processes: how many worker processes there are.
     again: of how many processes the tasks are handed out again, at most. The bound of duplicate
         deliveries is what they have in hand.
+    goes_on: whether they go on with it meanwhile: what follows it is then sent by each of both.
     extra: duplicate deliveries beyond that.
     patience: how much longer than usual it may take until all is well again. Seconds.
     away: what /readyz must miss for a while: "broker" or "database".
@@ -42,6 +43,7 @@ class Fault:
     reason: str = ""
     processes: int = 2
     again: int = 0
+    goes_on: bool = False
     extra: int = 0
     patience: int = 0
     away: str | None = None

@@ -44,8 +44,10 @@ def bound(cell: Cell, scene: Scene) -> int:
 
     A process has as many tasks in hand as it has slots, and as many again reserved.
     """
-    hit = max(cell.fault.again, scene.gone)
-    return hit * 2 * scene.concurrency + cell.fault.extra + scene.extra
+    fault = cell.fault
+    in_hand = max(fault.again, scene.gone) * 2 * scene.concurrency
+    follow = in_hand * numbers.STEPS_AFTER if fault.goes_on else 0
+    return in_hand + follow + fault.extra + scene.extra
 
 
 def problems(cell: Cell, scene: Scene, ledger: Ledger, outcome: Outcome, ids: int) -> Iterator[str]:

@@ -10,6 +10,7 @@ LONGEST_LOAD = 40  # for how long they come in at the most: many come faster
 RUSH = 60  # the same until enough is in flight
 CUSTOMERS = 8  # who ask at once
 IN_FLIGHT = 20  # accepted and not final, when the fault hits, at the least
+STEPS_AFTER = 2  # that follow the first step of an order
 AFTERWARDS = 4  # for how long orders go on coming in once the fault is over
 
 # --- The project: short limits, so that no cell waits for those of a production ---------------

@@ -235,8 +235,15 @@ WORKER_FAULTS = [
     Fault("W5", "KILL of a child", child_killed, pools=("prefork",), reason=NO_CHILD, extra=4),
     Fault("W6", "memory limit of a child", grown, pools=("prefork",), reason=NO_CHILD, extra=4),
     # What a stopped process has locked, others wait for, until their own limit where that is short.
-    # Once it goes on, it sends on the two steps that follow each of its tasks, as others have.
-    Fault("W7", "STOP, then CONT after redelivery", frozen, again=3, extra=2, may_fail=True),
+    Fault(
+        "W7",
+        "STOP, then CONT after redelivery",
+        frozen,
+        again=1,
+        goes_on=True,
+        extra=2,
+        may_fail=True,
+    ),
     Fault(
         "W8",
         "time limits",
