@@ -33,9 +33,7 @@ class BatchEvents(bootsteps.StartStopStep):
 
     requires = ("celery.worker.consumer.events:Events",)
 
-    def __init__(self, parent: Any, **kwargs: Any) -> None:
-        self.timer: Any = None
-        super().__init__(parent, **kwargs)
+    timer: Any = None
 
     def start(self, parent: Any) -> None:
         """Collect events until there are enough, or until it is time."""
@@ -48,7 +46,6 @@ class BatchEvents(bootsteps.StartStopStep):
         """Send what is left, where there still is a connection."""
         if self.timer:
             self.timer.cancel()
-            self.timer = None
         if parent.event_dispatcher:
             ignore_errors(parent, parent.event_dispatcher.flush)
 

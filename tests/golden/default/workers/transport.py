@@ -21,7 +21,7 @@ from kombu.transport import redis
 from kombu.utils.json import dumps, loads
 from redis.exceptions import OutOfMemoryError
 
-from workers.client import Client
+from workers.client import OneClient
 from workers.unacknowledged import HELD, MALFORMED, QoS
 
 # Everyone who takes messages; whether one is alive.
@@ -34,10 +34,12 @@ BELLS = 100
 
 resolve_aliases["workers.transport:Transport"] = "redis"  # as logs and monitors name it
 
+SEND = """redis.call('LPUSH', KEYS[1], ARGV[1])
+redis.call('LPUSH', KEYS[2], 1) redis.call('LTRIM', KEYS[2], 0, ARGV[2] - 1)"""
 CLAIM = Path(__file__).with_name("claim.lua").read_text()
 
 
-class Channel(redis.Channel):
+class Channel(OneClient):
     """Claims messages, and rings for those that it sends."""
 
     QoS = QoS
@@ -67,9 +69,6 @@ class Channel(redis.Channel):
             self.say_alive()
         return super().basic_consume(queue, no_ack, *args, **kwargs)
 
-    def _get_client(self) -> type[Client]:
-        return Client
-
     def say_alive(self) -> None:
         """Keep for a while what this one has from being handed to others."""
         alive = ALIVE.format(self.consumer)
@@ -89,9 +88,8 @@ class Channel(redis.Channel):
         if kwargs.get("_publish_batch") or queue in self._expires:
             return super()._put(queue, message, **kwargs)
         key = self._q_for_pri(queue, self._get_message_priority(message, reverse=False))
-        bell = BELL.format(queue)
-        with self.conn_or_acquire() as client, client.pipeline(transaction=True) as pipe:
-            pipe.lpush(key, dumps(message)).lpush(bell, 1).ltrim(bell, 0, BELLS - 1).execute()
+        with self.conn_or_acquire() as client:
+            client.eval(SEND, 2, key, BELL.format(queue), dumps(message), BELLS)
 
     def _brpop_start(self, timeout: float | None = None) -> None:
         queues = self._queue_cycle.consume(len(self.active_queues))

@@ -53,7 +53,7 @@ def _ages(channel: Any, queue: str) -> Iterator[float]:
     for priority in getattr(channel, "priority_steps", ()):
         found = channel.client.lindex(channel._q_for_pri(queue, priority), -1)
         message = json.loads(found) if found else {}
-        sent = message.get("properties", {}).get("timestamp")  # workers/delivery.py
+        sent = message.get("properties", {}).get("timestamp")  # workers/publishing.py
         # A worker that stops puts back what it held for its countdown: that did not wait here.
         if isinstance(sent, int) and not message.get("headers", {}).get("eta"):
             yield max(0.0, time.time() - sent)

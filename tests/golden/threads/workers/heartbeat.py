@@ -33,10 +33,8 @@ class Heartbeat(bootsteps.StartStopStep):
 
     def beat(self) -> None:
         """Say that the loop turns."""
-        if self.leaving:
-            health.leave(self.node)
-        else:
-            health.beat(self.node)
+        say = health.leave if self.leaving else health.beat
+        say(self.node)
 
     def leave(self, **kwargs: Any) -> None:
         """Say that silence is all right."""

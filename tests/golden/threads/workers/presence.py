@@ -20,7 +20,6 @@ from workers.unacknowledged import HELD, QoS
 
 logger = get_logger(__name__)
 
-
 _busy = ForkLock()
 
 
