@@ -238,7 +238,7 @@ ALL: tuple[Measure, ...] = (
         title="One SELECT per task: prefork with 2 children",
         task=SELECT,
         pool="prefork",
-        tasks=500,
+        tasks=1000,
         variants=(OURS, STOCK, STOCK_DELIVERY, BARE_LATE),
         targets=(
             Target(THROUGHPUT, 5, STOCK.name),

@@ -231,15 +231,14 @@ def test_a_process_that_is_stopped_finishes_its_task(
         service.wait_for(lambda: project.notes("first"))
         # More than one process takes soon: the second one starts, and holds on to its task.
         project.send("note", "note", times=3)
-        service.wait_for(lambda: project.ledger.llen("note") == 3)
         project.send("hold", "second")
         service.wait_for(lambda: "STOPPING" in service.states)
         # It is left alone: it takes no more tasks, and still has its connection.
         project.send("note", "later", times=3)
         service.wait_for(lambda: service.said("jobs: stays at 1: 3 waiting; one more would take"))
         allow(database, total - 2)
+        service.wait_for(lambda: service.states == ["RUNNING", "STOPPING", "RUNNING", "STOPPED"])
         service.wait_for(lambda: project.ledger.llen("later") == 3)
-        assert service.states == ["RUNNING", "STOPPING", "RUNNING", "STOPPED"]
         for name in ("first", "second"):
             assert project.notes(name) == ["began"]
             project.ledger.set(f"enough of {name}", 1)
@@ -269,7 +268,7 @@ def test_nothing_is_done_while_the_broker_is_silent(
                 # One more than an empty queue calls for.
                 service.ask("startProcess", "workers:worker-jobs-2", False)
                 service.wait_for(lambda: service.said("nothing is done without the broker: "))
-                assert service.states.count("RUNNING") == 2
+                service.wait_for(lambda: service.states.count("RUNNING") == 2)
             finally:
                 server.resume()
             service.wait_for(lambda: service.said("2 -> 1 processes"))

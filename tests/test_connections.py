@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 
 import port_for
 import pytest
+from celery import Celery
 from redis import Redis
 
 from tests.baked import wait_until
+from tests.faults.proxy import Proxy
 from tests.probed import PostgreSQL, Probed, postgresql, probed
 from tests.probed import mariadb as watched_mariadb
 from tests.servers import restartable_postgresql
@@ -284,8 +286,9 @@ def test_greenlets_share_a_bounded_pool(project: Probed, database: PostgreSQL) -
 
 @each("persistent", GREENLETS)
 def test_a_query_of_one_greenlet_does_not_hold_up_the_others(project: Probed) -> None:
+    # Before there is a worker, which might take the first ones alone.
+    project.send("wait_in_database", "waited", times=10)
     with project.working() as worker:
-        project.send("wait_in_database", "waited", times=10)
         project.wait_for(lambda: project.ledger.llen("waited") == 10, worker)
     # When the first one's query was over, the others had begun as well.
     assert int(project.notes("waited")[0]) == 10
@@ -298,8 +301,9 @@ def test_a_query_to_mysql_does_not_hold_up_other_greenlets(
     project = probed(
         tmp_path, environment("5.2"), mariadb, redis_url, database="mysql", queues=queues
     )
+    # Before there is a worker, which might take the first ones alone.
+    project.send("wait_in_database", "waited", times=10)
     with project.working() as worker:
-        project.send("wait_in_database", "waited", times=10)
         project.wait_for(lambda: project.ledger.llen("waited") == 10, worker)
     assert int(project.notes("waited")[0]) == 10
 
@@ -314,7 +318,7 @@ def test_a_greenlet_that_dies_gives_its_connection_back(
         sessions(project, "spawned", 6, worker)
 
         # Some end with a connection in hand, and before them others that wait for one.
-        project.send("hang", "holding", times=3, time_limit=3)
+        project.send("hang", "holding", times=3, time_limit=10)
         sessions(project, "holding", 3, worker)
         project.send("hang", "waiting", times=6, time_limit=1)
         project.wait_for(lambda: project.output().count("Hard time limit") == 9, worker)
@@ -361,11 +365,11 @@ def test_a_slot_that_becomes_free_takes_the_next_task(project: Probed) -> None:
         project.wait_for(lambda: project.ledger.llen("slept") == 100, worker, seconds=30)
 
 
-@pytest.mark.parametrize("pool", ["gevent", pytest.param("eventlet", marks=pytest.mark.long)])
-def test_greenlets_on_rabbitmq_wait_for_no_events(
+@pytest.fixture
+def on_rabbitmq(
     tmp_path: Path, environment: Any, redis_url: str, rabbitmq: str, pool: str
-) -> None:
-    project = probed(
+) -> Probed:
+    return probed(
         tmp_path,
         environment("5.2"),
         f"sqlite:///{tmp_path}/db.sqlite3",
@@ -375,10 +379,41 @@ def test_greenlets_on_rabbitmq_wait_for_no_events(
         database="sqlite",
         queues=f"jobs:{pool}:20",
     )
+
+
+@pytest.mark.parametrize("pool", ["gevent", pytest.param("eventlet", marks=pytest.mark.long)])
+def test_greenlets_on_rabbitmq_wait_for_no_events(on_rabbitmq: Probed) -> None:
+    project = on_rabbitmq
     with project.working() as worker:
         project.send("sleep", "slept", times=300)
         # 15 turns of 50 ms. Celery by itself takes ten a second.
         project.wait_for(lambda: project.ledger.llen("slept") == 300, worker, seconds=15)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("pool", ["gevent", "eventlet"])
+def test_greenlets_outlive_connections_to_rabbitmq_that_fell_silent(
+    on_rabbitmq: Probed, rabbitmq: str
+) -> None:
+    project, url = on_rabbitmq, urlsplit(rabbitmq)
+    settings = project.project.path / "config" / "settings" / "broker.py"
+    settings.write_text(settings.read_text() + "\nCELERY_BROKER_HEARTBEAT = 3\n")
+
+    def listens() -> bool:
+        with Celery(broker=rabbitmq, set_as_current=False) as app:
+            return bool(app.control.ping(timeout=2))
+
+    with Proxy(url.port or 5672) as proxy:
+        through = rabbitmq.replace(f":{url.port}/", f":{proxy.port}/")
+        project.environment["CELERY_BROKER_URL"] = through
+        with project.working() as worker:
+            project.environment["CELERY_BROKER_URL"] = rabbitmq
+            project.wait_for(listens, worker)
+            assert proxy.silence()
+            project.send("note", "after")
+            # Two heartbeats until it knows, and the time for an answer, once for each connection.
+            project.wait_for(lambda: project.notes("after"), worker, seconds=90)
+            project.wait_for(listens, worker)
 
 
 @each("persistent", [*KEPT, *GREENLETS])

@@ -214,6 +214,9 @@ def test_a_letter_of_an_unknown_task_is_sent_by_a_worker_that_knows_it(
     with project.working() as worker:
         project.send("note", "unknown")
         project.wait_for(lambda: letters(database), worker)
+        # Behind that it is acknowledged, and the next one is taken.
+        project.touch(1)
+        project.wait_for(lambda: project.ledger.hlen("done") == 1, worker)
     tasks.write_text(code)
     with project.working() as worker:
         # A worker has loaded its tasks.

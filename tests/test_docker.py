@@ -92,8 +92,7 @@ def names() -> list[str]:
 
 def test_scaling_gives_workers_that_are_told_apart(service: Composed) -> None:
     service.compose("up", "--detach", "--wait", "--no-recreate", "--scale=worker-email=3")
-    email = [node for node in service.nodes() if node.startswith("email@")]
-    assert len(email) == 3
+    wait_until(lambda: sum(node.startswith("email@") for node in service.nodes()) == 3, PATIENCE)
     service.compose("up", "--detach", "--wait", "--no-recreate", "--scale=worker-email=1")
 
 
@@ -239,7 +238,7 @@ def test_a_worker_that_is_added_as_the_readme_says_takes_tasks(service: Composed
     for step in read_me(service.project):
         follow(service.project, step)
     service.compose("up", "--detach", "--build", "--wait")
-    assert [node for node in service.nodes() if node.startswith("reports@")]
+    wait_until(lambda: any(node.startswith("reports@") for node in service.nodes()), PATIENCE)
     service.python("web", SEND_TO_REPORTS)
     wait_until(lambda: DONE_BY_REPORTS.search(service.compose("logs", "worker-reports")), PATIENCE)
 

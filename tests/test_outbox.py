@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from redis import Redis
 
-from tests.baked import PATIENCE, bake
+from tests.baked import PATIENCE, bake, wait_until
 from tests.probed import PostgreSQL, Probed, postgresql, probed
 from tests.servers import real_redis
 
@@ -95,15 +95,16 @@ def test_a_task_is_sent_though_its_sender_dies_between_commit_and_publish(
     )
     assert killed.returncode == 9, killed.stderr
     assert (rows(database), waiting(project)) == (1, 0)
+    budget = project.budget()
     with project.working() as worker:
         project.wait_for(lambda: project.notes("killed"), worker, LEFT)
         project.wait_for(lambda: rows(database) == 0, worker)
         # Not a connection between two turns, but those of the slots.
-        assert database.open <= project.budget()
+        project.wait_for(lambda: database.open <= budget, worker)
         began = time.monotonic()
     assert time.monotonic() - began < 20
     assert len(project.notes("killed")) == 1
-    assert database.open == 0
+    wait_until(lambda: database.open == 0, 10)
 
 
 def test_nothing_is_left_of_what_was_rolled_back(project: Probed, database: PostgreSQL) -> None:

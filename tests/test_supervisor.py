@@ -52,6 +52,9 @@ def declare(project: BakedProject, old: str, new: str) -> None:
     file.write_text(file.read_text().replace(old, new, 1))
 
 
+NODES = {"default-1", "default-2", "email-1", "io_heavy-1"}
+
+
 def asked(url: str, **options: Any) -> int | None:
     """Return the status of a page, None where nothing answers yet."""
     try:
@@ -68,8 +71,7 @@ def configure(project: BakedProject, old: str, new: str) -> None:
 
 
 def test_an_order_gets_through_workers_that_are_told_apart(service: Supervised) -> None:
-    wait_until(lambda: len(service.nodes()) == 4, PATIENCE)
-    assert service.nodes() == ["default-1", "default-2", "email-1", "io_heavy-1"]
+    wait_until(lambda: set(service.nodes()) >= NODES, PATIENCE)
     order = service.place()
     wait_until(lambda: service.is_completed(order), PATIENCE)
     assert len({job["worker"] for job in service.order(order)["jobs"]}) >= 2
@@ -89,7 +91,7 @@ def test_what_was_killed_or_froze_is_started_again(
     wait_until(lambda: service.pid(name) not in (0, pid), 90)
     wait_until(service.all_run, PATIENCE)
     assert not psutil.pid_exists(pid)
-    wait_until(lambda: len(service.nodes()) == 4, PATIENCE)
+    wait_until(lambda: set(service.nodes()) >= NODES, PATIENCE)
     order = service.place()
     wait_until(lambda: service.is_completed(order), PATIENCE)
     assert ("is silent: killing it" in service.log("watch")) or number == signal.SIGKILL
@@ -100,7 +102,7 @@ def test_beat_that_freezes_while_it_starts_is_started_again(service: Supervised)
     pid = service.pid("front:beat")
     os.kill(pid, signal.SIGSTOP)
     # As if it had never got as far as to say that it is alive.
-    (service.project.path / "deploy/supervisor/var/heartbeats/beat").unlink()
+    (service.project.path / "deploy/supervisor/var/heartbeats/beat").unlink(missing_ok=True)
     wait_until(lambda: service.pid("front:beat") not in (0, pid), 90)
     wait_until(service.all_run, PATIENCE)
 
@@ -108,14 +110,14 @@ def test_beat_that_freezes_while_it_starts_is_started_again(service: Supervised)
 def test_a_stop_in_the_middle_of_much_loses_nothing(service: Supervised) -> None:
     before = len(service.charges())
     httpx.put(f"{service.payments}/behaviour", json={"delay": 2}, timeout=PATIENCE)
-    orders = [service.place() for _ in range(40)]
+    orders = [service.place() for _ in range(80)]
     wait_until(lambda: len(service.charges()) >= before + 10, PATIENCE)
     service.ctl("stop", "workers:*")
     states = {name: state for name, state in service.status().items() if "worker" in name}
     assert set(states.values()) == {"STOPPED"}
     assert len(service.charges()) < before + len(orders)
     service.ctl("start", "workers:*")
-    wait_until(lambda: all(service.is_completed(order) for order in orders), 90)
+    wait_until(lambda: all(service.is_completed(order) for order in orders), 180)
     # Each was asked for once: those that were running had been waited for.
     assert service.charges()[before:] == [1] * len(orders)
     httpx.put(f"{service.payments}/behaviour", json={}, timeout=PATIENCE)

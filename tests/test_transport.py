@@ -91,8 +91,8 @@ def test_what_a_killed_worker_had_is_done_by_another(project: Probed) -> None:
             process.send_signal(signal.SIGKILL)
         psutil.wait_procs([worker])
     with project.working() as worker:
-        project.wait_for(lambda: len(project.notes("noted")) == 3, worker)
-        project.wait_for(lambda: len(project.notes("late")) == 1, worker)
+        project.wait_for(lambda: len(project.notes("noted")) >= 3, worker)
+        project.wait_for(lambda: project.notes("late"), worker)
         project.wait_for(lambda: project.ledger.hget("started", 0) == "2", worker)
     assert "Took over" in project.output()
 
@@ -200,7 +200,7 @@ def test_what_is_no_message_is_kept_and_holds_nobody_up(project: Probed) -> None
 @each("prefork:2")
 def test_answers_to_questions_about_workers_leave_nothing_behind(project: Probed) -> None:
     with project.working():
-        project.run("python", "-m", "celery", "-A", "config", "inspect", "ping")
+        project.run("python", "-m", "celery", "-A", "config", "inspect", "--timeout=10", "ping")
         assert broker(project).hlen("unacked") == 0
 
 

@@ -153,7 +153,8 @@ BROKER_FAULTS = [
     ),
     Fault("B6", "connections closed by the server", closed, **OUTAGE),
     Fault("B7", "queue deleted", deleted, again=2),
-    Fault("B8", "no memory left", alarmed, again=2),
+    # Whoever sends in vain tries again after a pause, and that twice; the broker has it all.
+    Fault("B8", "no memory left", alarmed, again=2, goes_on=True, extra=2 * UNANSWERED),
     Fault(
         "B9",
         "KILL of a Redis that keeps nothing",

@@ -37,7 +37,10 @@ class Proxy:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        silenced = list(self._silenced)
         self.cut()
+        for each in silenced:
+            each.close()
 
     def cut(self) -> int:
         """End every connection; return how many there were."""

@@ -47,7 +47,6 @@ def bounded(send: Callable[..., Any], producer: Any = None, **options: Any) -> A
 
     Raises one of refusals() where the broker does not confirm; it may have the message all the same.
     """
-    global _away_until
     # Properties of AMQP's own, because a retry repeats headers. RabbitMQ would confirm, and drop, what
     # no queue takes.
     ours = {"timestamp": int(time.time()), "message_id": uuid(), "mandatory": True}
@@ -73,8 +72,14 @@ def bounded(send: Callable[..., Any], producer: Any = None, **options: Any) -> A
         except RefusedError:
             raise  # others may be taken
         except refusals():
-            _away_until = time.monotonic() + PAUSE
+            leave_alone()
             raise
+
+
+def leave_alone() -> None:
+    """Do not try the broker again for a moment: whoever waits for a connection would wait as long."""
+    global _away_until
+    _away_until = time.monotonic() + PAUSE
 
 
 def _attempt(send: Callable[..., Any], producer: Any, how: dict[str, Any]) -> Any:

@@ -71,8 +71,7 @@ def configuration(programs: Sequence[Program]) -> str:
             f"numprocs = {program.processes}",
             "numprocs_start = 1",
             "autorestart = true",
-            # TERM goes to the main process only: sent to the group, it would kill prefork's
-            # children in mid-task.
+            # Sent to the group, it would kill prefork's children in mid-task.
             "stopsignal = TERM",
             "stopasgroup = false",
             "killasgroup = true",
@@ -83,12 +82,8 @@ def configuration(programs: Sequence[Program]) -> str:
         ]
     for priority, group in enumerate(GROUPS, start=1):
         if members := [program.name for program in programs if program.group == group]:
-            sections += [
-                "",
-                f"[group:{group}]",
-                f"programs = {','.join(members)}",
-                f"priority = {priority}",
-            ]
+            names = f"programs = {','.join(members)}"
+            sections += ["", f"[group:{group}]", names, f"priority = {priority}"]
     return "\n".join(sections) + "\n"
 
 

@@ -52,6 +52,7 @@ def test_what_was_missed_is_sent_once_though_beat_is_killed(
     start = app.now()
     with beat(environment) as process:
         messages = wait_until(take, START)
+        wait_until(partial(has_run, schedule, start), START)
         process.kill()
     (message,) = (message for message in messages if message.headers["task"] == ENTRY["task"])
     after = datetime.fromisoformat(message.headers["expires"]) - start

@@ -107,4 +107,5 @@ class SentEvents(EventDispatcher):
                     confirm_timeout=settings.PUBLISH_TIMEOUT,
                 )
         except Exception as error:
+            publishing.leave_alone()
             logger.warning("%d events for monitors are lost: %s", len(batch), error)

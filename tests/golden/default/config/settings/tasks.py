@@ -34,6 +34,8 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 # How long a broker may take to answer a publish. Seconds.
 PUBLISH_TIMEOUT = 5
+# As long for one of the connections to it, where others are waiting for its answers on all of them.
+CELERY_BROKER_POOL_ACQUIRE_TIMEOUT = PUBLISH_TIMEOUT
 # Tries twice what is sent by name or to another broker; workers/publishing.py has its own for tasks.
 CELERY_TASK_PUBLISH_RETRY_POLICY = {
     "max_retries": 1,
