@@ -1,5 +1,6 @@
 """Says where Redis may lose tasks that it has accepted, and where it has."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from celery.utils.log import get_logger
@@ -26,32 +27,28 @@ class Durability:
         self.last = now
 
 
-def at_risk(info: dict[str, Any]) -> list[str]:
-    """Return what a server's settings put at risk, and how to mend them."""
-    found = []
+def at_risk(info: dict[str, Any]) -> Iterator[str]:
+    """Yield what a server's settings put at risk, and how to mend them."""
     if not info.get("aof_enabled"):
-        found.append(
+        yield (
             "The broker keeps what it accepted in memory alone: it is lost where Redis ends. "
             "Set `appendonly yes` there."
         )
     policy = info.get("maxmemory_policy", "noeviction")
     if info.get("maxmemory") and policy != "noeviction":
-        found.append(
+        yield (
             f"The broker may throw tasks away to make room (maxmemory-policy {policy}). "
             "Set `maxmemory-policy noeviction` there."
         )
-    return found
 
 
-def lost(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Return what must have been lost between two looks."""
-    found = []
+def lost(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+    """Yield what must have been lost between two looks."""
     if before["run_id"] != now["run_id"]:
         if not before["aof_enabled"]:
-            found.append(
+            yield (
                 "Redis ended without having written down what it had accepted since its last "
                 "snapshot: tasks of that time are lost."
             )
     elif now["evicted_keys"] > before["evicted_keys"]:
-        found.append("Redis has thrown keys away to make room: tasks may be among them.")
-    return found
+        yield "Redis has thrown keys away to make room: tasks may be among them."

@@ -88,10 +88,7 @@ def configuration(programs: Sequence[Program]) -> str:
 
 
 def command(programs: Sequence[Program], folder: Path) -> list[str]:
-    """Write the configuration to a folder and return the supervisord command for it.
-
-    Raises SystemExit where supervisord is not installed.
-    """
+    """Return a command, its configuration in a folder. Raises SystemExit without supervisord."""
     if find_spec("supervisor") is None:
         raise SystemExit("supervisord is not installed; `uv sync` brings it with the dev group.")
     file = folder / "supervisord.conf"

@@ -2,6 +2,7 @@
 
 import time
 import traceback
+from math import inf
 from typing import Any
 
 from celery import signals
@@ -74,6 +75,11 @@ def keep_other(sender: Any, exception: Exception, einfo: Any, **kwargs: Any) -> 
 
 def give_back(task: Any, error: Exception) -> Reject:
     """Return what puts a message back, after a pause: at once, it would come back at once."""
-    logger.warning("%s[%s] goes back to the broker: %s", task.name, task.request.id, error)
-    time.sleep(settings.PARKING_PAUSE)
+    request = task.request
+    logger.warning("%s[%s] goes back to the broker: %s", task.name, request.id, error)
+    # Its time runs on meanwhile, and at the end of that it would be parked.
+    limits = (request.time_limit, request.soft_time_limit, task.time_limit, task.soft_time_limit)
+    now = time.monotonic()
+    over = vars(request).get("begun", now) + min(filter(None, limits), default=inf)
+    time.sleep(max(0, min(settings.PARKING_PAUSE, over - now - 1)))
     return Reject(error, requeue=True)
