@@ -85,7 +85,12 @@ REDIS_BROKER += [
     f"workers/{name}.py"
     for name in ("client", "durability", "presence", "redis", "transport", "unacknowledged")
 ]
-RABBITMQ = ["dev/rabbitmq.py", "tests/test_rabbitmq.py", "workers/rabbitmq.py"]
+RABBITMQ = [
+    "dev/rabbitmq.py",
+    "tests/test_rabbitmq.py",
+    "workers/rabbitmq.py",
+    "workers/remote_control.py",
+]
 DEDICATED = ["config/routers.py", "config/settings/routers.py", "tests/test_routers.py"]
 DOCKER = [".dockerignore", "Dockerfile", "compose.override.yaml", "compose.yaml", "dev/reload.py"]
 SUPERVISOR = [f"deploy/supervisor/{name}" for name in ("supervisord.conf", "var/.gitignore")]

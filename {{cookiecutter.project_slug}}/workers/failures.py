@@ -81,5 +81,5 @@ def give_back(task: Any, error: Exception) -> Reject:
     limits = (request.time_limit, request.soft_time_limit, task.time_limit, task.soft_time_limit)
     now = time.monotonic()
     over = vars(request).get("begun", now) + min(filter(None, limits), default=inf)
-    time.sleep(max(0, min(settings.PARKING_PAUSE, over - now - 1)))
+    time.sleep(max(0, min(settings.PARKING_PAUSE, (over - now) / 2)))
     return Reject(error, requeue=True)

@@ -107,5 +107,6 @@ class SentEvents(EventDispatcher):
                     confirm_timeout=settings.PUBLISH_TIMEOUT,
                 )
         except Exception as error:
-            publishing.leave_alone()
+            if isinstance(error, OSError):  # it is silent, or gone
+                publishing.leave_alone()
             logger.warning("%d events for monitors are lost: %s", len(batch), error)

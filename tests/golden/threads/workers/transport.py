@@ -27,7 +27,6 @@ from workers.unacknowledged import HELD, MALFORMED, QoS
 # Everyone who takes messages; whether one is alive.
 CONSUMERS = "unacked:consumers"
 ALIVE = "unacked:{}:alive"
-STUMBLES = (AttributeError, KeyError, TypeError, ValueError)
 BELL = "{}.bell"
 # Enough to wake every idle worker; all others ask without being woken.
 BELLS = 100
@@ -122,7 +121,7 @@ class Channel(OneClient):
             try:
                 message = loads(content.decode(errors="replace"))
                 self.Message(message, channel=self)  # raises, where a worker would end of it
-            except STUMBLES as error:  # Lua reads more than JSON
+            except (AttributeError, KeyError, TypeError, ValueError) as error:  # Lua reads more
                 with self.conn_or_acquire() as client:
                     client.insist("LPUSH", MALFORMED, content)
                 self.qos._remove_from_indices(self.claimed).execute()
