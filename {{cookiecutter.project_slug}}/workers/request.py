@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from billiard.einfo import ExceptionWithTraceback
-from celery.app.task import Context
 from celery.concurrency.base import BasePool
 from celery.exceptions import TaskPredicate, Terminated, TimeLimitExceeded, WorkerLostError
 from celery.utils.log import get_logger
@@ -54,10 +53,8 @@ class Request(celery_request.Request):
         exc = exc_info.exception
         if isinstance(exc, ExceptionWithTraceback):
             exc = exc.exc
-        given_back = (
-            isinstance(exc, LOST) and self.task.acks_late and self.task.reject_on_worker_lost
-        )
-        elsewhere = given_back or isinstance(exc, (TaskPredicate, Terminated))
+        again = isinstance(exc, LOST) and self.task.acks_late and self.task.reject_on_worker_lost
+        elsewhere = again or isinstance(exc, (TaskPredicate, Terminated))
         parked = return_ok and not exc_info.internal
         if elsewhere or parked or self.keep(str(exc_info)):
             with self.settled():
@@ -117,13 +114,12 @@ class Request(celery_request.Request):
     def keep(self, history: str) -> bool:
         """Park it and return True. One done elsewhere is acknowledged; without a database, it goes back."""
         if self.kept is None:
-            request: Context = self._context
             try:
                 self.kept = dead_letters.park_request(
-                    DeadLetter.Reason.FAILED, self.task.name, request, history
+                    DeadLetter.Reason.FAILED, self.task.name, self._context, history
                 )
                 self.forget()
-                request.parked = True
+                self._context.parked = True
                 if not self.kept:  # nothing has failed
                     celery_request.task_ready(self)
                     self.acknowledge()

@@ -2,7 +2,6 @@
 
 import time
 import traceback
-from math import inf
 from typing import Any
 
 from celery import signals
@@ -12,7 +11,7 @@ from django.conf import settings
 from django.db import Error
 
 from config.sessions import is_over
-from workers import connections
+from workers import connections, tracing
 from workers.dead_letters import park_request
 from workers.models import DeadLetter
 
@@ -74,12 +73,8 @@ def keep_other(sender: Any, exception: Exception, einfo: Any, **kwargs: Any) -> 
 
 
 def give_back(task: Any, error: Exception) -> Reject:
-    """Return what puts a message back, after a pause: at once, it would come back at once."""
+    """Return what puts a message back, after a pause."""
     request = task.request
     logger.warning("%s[%s] goes back to the broker: %s", task.name, request.id, error)
-    # Its time runs on meanwhile, and at the end of that it would be parked.
-    limits = (request.time_limit, request.soft_time_limit, task.time_limit, task.soft_time_limit)
-    now = time.monotonic()
-    over = vars(request).get("begun", now) + min(filter(None, limits), default=inf)
-    time.sleep(max(0, min(settings.PARKING_PAUSE, (over - now) / 2)))
+    tracing.pause(task, vars(request).get("begun", time.monotonic()), request.timelimit)
     return Reject(error, requeue=True)

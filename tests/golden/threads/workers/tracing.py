@@ -4,8 +4,9 @@ Celery's pools of one process would keep its message and its slot until the work
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
+from math import inf
 from typing import Any
 
 from billiard.einfo import ExceptionInfo
@@ -30,18 +31,24 @@ def _guarded(
     trace: Callable[..., Any], task: Any, escapes: tuple[type[BaseException], ...]
 ) -> Callable[..., Any]:
     @wraps(trace)
-    def guarded(task_id: str, *args: Any, **kwargs: Any) -> Any:
+    def guarded(task_id: str, args: Any, kwargs: Any, request: Any) -> Any:
+        begun = time.monotonic()
         try:
-            traced = trace(task_id, *args, **kwargs)
+            traced = trace(task_id, args, kwargs, request)
         except (Reject, MemoryError, WorkerShutdown, WorkerTerminate):
             raise
         except escapes as error:
-            return _given_back(task.name, task_id, error)
-        outside = _raised_outside(traced)
-        # One that was acknowledged before it ran cannot go back.
-        if task.acks_late and outside and is_over(outside):
-            return _given_back(task.name, task_id, outside)
-        return traced
+            outside: BaseException | None = error
+        else:
+            outside = _raised_outside(traced)
+            # One that was acknowledged before it ran cannot go back.
+            if not (task.acks_late and outside and is_over(outside)):
+                return traced
+        logger.warning("%s[%s] goes back to the broker: %r", task.name, task_id, outside)
+        pause(task, begun, request.get("timelimit"))
+        reject = Reject(repr(outside), requeue=True)
+        info = ExceptionInfo((Reject, reject, outside.__traceback__))
+        return trace_ok_t(info, TraceInfo(states.REJECTED, reject), 0.0, None)
 
     return guarded
 
@@ -50,15 +57,17 @@ def _raised_outside(traced: trace_ok_t) -> BaseException | None:
     """Return what was raised outside of the task's body, as where its result is stored."""
     if not (isinstance(traced.retval, ExceptionInfo) and traced.retval.internal):
         return None
-    error: Any = traced.retval.exception
-    raised: BaseException = getattr(error, "exc", error)  # billiard may have wrapped it
-    return raised
+    error: BaseException = traced.retval.exception
+    return getattr(error, "exc", error)  # billiard may have wrapped it
 
 
-def _given_back(name: str, task_id: str, error: BaseException) -> trace_ok_t:
-    logger.warning("%s[%s] goes back to the broker: %r", name, task_id, error)
-    # At once, it would come back at once.
-    time.sleep(settings.PARKING_PAUSE)
-    reject = Reject(repr(error), requeue=True)
-    info = ExceptionInfo((Reject, reject, error.__traceback__))
-    return trace_ok_t(info, TraceInfo(states.REJECTED, reject), 0.0, None)
+def pause(task: Any, begun: float, own: Sequence[float | None] | None) -> None:
+    """Wait until a message may go back: at once, it would come back at once.
+
+    Its task's time runs on meanwhile, and at the end of that it would be parked.
+
+    begun, own: when it has, on the monotonic clock, and the limits that the message brings. Seconds.
+    """
+    limits = filter(None, (*(own or ()), task.time_limit, task.soft_time_limit))
+    left = begun + min(limits, default=inf) - time.monotonic()
+    time.sleep(max(0, min(settings.PARKING_PAUSE, left / 2)))
