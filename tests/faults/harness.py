@@ -20,6 +20,7 @@ from tests.faults.projects import Projects
 from tests.faults.report import Row
 from tests.faults.scene import Scene, scene
 from tests.faults.servers import Servers
+from tests.faults.verdicts import degraded
 
 
 class Harness:
@@ -139,7 +140,9 @@ class Harness:
         )
         stream.stop()
         patience = numbers.REDELIVERY[cell.broker] + numbers.SETTLE + cell.fault.patience
-        outcome.settled = invariants.settle(running, patience)
+        # What is lost for good never becomes final.
+        quiet = numbers.REDELIVERY[cell.broker] if degraded(cell.name) else patience
+        outcome.settled = invariants.settle(running, patience, quiet)
         outcome.steady = invariants.throughput_back(running, outcome.begun)
 
     def _end(self, cell: Cell, running: Scene, outcome: Outcome) -> Ledger:

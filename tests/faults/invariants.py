@@ -125,12 +125,16 @@ def throughput_back(scene: Scene, begun: float) -> float | None:
     return None
 
 
-def settle(scene: Scene, seconds: float) -> float:
-    """Wait until every id is final, or for so long; return when the last one became so."""
+def settle(scene: Scene, seconds: float, quiet: float) -> float:
+    """Wait until every id is final, and return when the last one became so.
+
+    seconds: how long at the most.
+    quiet: after how long without a further one it waits no more. Seconds.
+    """
     end = time.monotonic() + seconds
     last = time.monotonic()
     before = scene.look()
-    while time.monotonic() < end:
+    while time.monotonic() < min(end, last + quiet):
         ledger = scene.ledger()
         if ledger.accepted and not ledger.open():
             break

@@ -5,7 +5,7 @@
 IDS = 200  # accepted ids in a cell of `make faults`, at the least
 IDS_FULL = 1_000  # the same in `make faults-full`
 SHORT = 80  # the same in `make test`
-RATE = 15  # requests a second, at the least
+RATE = 25  # requests a second, at the least
 LONGEST_LOAD = 40  # for how long they come in at the most: many come faster
 RUSH = 60  # the same until enough is in flight
 CUSTOMERS = 8  # who ask at once
