@@ -17,6 +17,7 @@ from benchmarks.servers import Servers
 from benchmarks.variants import DELIVERY, OURS, POOLS, PROJECTS, Variant
 from tests.baked import BakedProject, command_line, given
 
+STOCK = "bench:{}:"  # by task, what the keys of its messages begin with
 EMPTY_DATABASE = "template1"  # as PostgreSQL calls it
 SOURCES = Path(__file__).resolve().parent / "projects"
 
@@ -77,7 +78,7 @@ class Site:
         variant anything while it is measured.
         """
         self.clear()
-        stock, queue = f"bench:{task}:", self.queue(pool)
+        stock, queue = STOCK.format(task), self.queue(pool)
         if self.broker.llen(stock + queue) < times:
             self.run("bench.publish", task, str(times), queue)
             # What wakes a worker as well, where sending leaves more than the message.
@@ -89,7 +90,7 @@ class Site:
         queue = self.queue(pool)
         if self.broker.exists(queue):
             raise RuntimeError(f"{self.variant.name}: the queue is not empty")
-        stock = f"bench:{task}:"
+        stock = STOCK.format(task)
         with self.broker.pipeline(transaction=True) as pipeline:
             for key in map(str, self.broker.keys(f"{stock}{queue}*")):
                 sent = key.removeprefix(stock)

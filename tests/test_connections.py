@@ -1,7 +1,6 @@
 """Connections to a real PostgreSQL around tasks: as chosen, whatever happens to them."""
 
 import re
-import socket
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +9,9 @@ from urllib.parse import urlsplit
 
 import port_for
 import pytest
-from celery import Celery
 from redis import Redis
 
 from tests.baked import wait_until
-from tests.faults.proxy import Proxy
 from tests.probed import PostgreSQL, Probed, postgresql, probed
 from tests.probed import mariadb as watched_mariadb
 from tests.servers import restartable_postgresql
@@ -364,80 +361,6 @@ def test_a_slot_that_becomes_free_takes_the_next_task(project: Probed) -> None:
         project.send("sleep", "slept", times=100)
         # 50 turns of 50 ms. A worker that sleeps while every slot is taken needs two minutes.
         project.wait_for(lambda: project.ledger.llen("slept") == 100, worker, seconds=30)
-
-
-def listens(url: str) -> bool:
-    """Tell whether a worker answers."""
-    with Celery(broker=url, set_as_current=False) as app:
-        return bool(app.control.ping(timeout=2))
-
-
-@pytest.fixture
-def on_rabbitmq(
-    tmp_path: Path, environment: Any, redis_url: str, rabbitmq: str, pool: str
-) -> Probed:
-    return probed(
-        tmp_path,
-        environment("5.2"),
-        f"sqlite:///{tmp_path}/db.sqlite3",
-        redis_url,
-        broker_url=rabbitmq,
-        broker="rabbitmq",
-        database="sqlite",
-        queues=f"jobs:{pool}:20",
-    )
-
-
-@pytest.mark.parametrize("pool", ["gevent", pytest.param("eventlet", marks=pytest.mark.long)])
-def test_greenlets_on_rabbitmq_wait_for_no_events(on_rabbitmq: Probed) -> None:
-    project = on_rabbitmq
-    with project.working() as worker:
-        project.send("sleep", "slept", times=300)
-        # 15 turns of 50 ms. Celery by itself takes ten a second.
-        project.wait_for(lambda: project.ledger.llen("slept") == 300, worker, seconds=15)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("pool", ["gevent", "eventlet"])
-def test_greenlets_outlive_connections_to_rabbitmq_that_fell_silent(
-    on_rabbitmq: Probed, rabbitmq: str
-) -> None:
-    project, url = on_rabbitmq, urlsplit(rabbitmq)
-    settings = project.project.path / "config" / "settings" / "broker.py"
-    settings.write_text(settings.read_text() + "\nCELERY_BROKER_HEARTBEAT = 3\n")
-
-    with Proxy(url.port or 5672) as proxy:
-        through = rabbitmq.replace(f":{url.port}/", f":{proxy.port}/")
-        project.environment["CELERY_BROKER_URL"] = through
-        with project.working() as worker:
-            project.environment["CELERY_BROKER_URL"] = rabbitmq
-            project.wait_for(lambda: listens(rabbitmq), worker)
-            assert proxy.silence()
-            project.send("note", "after")
-            # Two heartbeats until it knows, and the time for an answer, once for each connection.
-            project.wait_for(lambda: project.notes("after"), worker, seconds=90)
-            project.wait_for(lambda: listens(rabbitmq), worker)
-
-
-@pytest.mark.parametrize(
-    "pool", ["prefork", *(pytest.param(pool, marks=pytest.mark.long) for pool in GREENLETS)]
-)
-def test_a_worker_on_rabbitmq_works_before_its_remote_control_is_free(
-    on_rabbitmq: Probed, rabbitmq: str
-) -> None:
-    project = on_rabbitmq
-    before: Any = Celery(broker=rabbitmq, set_as_current=False).connection_for_write()
-    with before:
-        # As for a worker that came back sooner than RabbitMQ had noticed that it was gone.
-        name = f"jobs@{socket.gethostname()}.celery.pidbox"
-        before.default_channel.queue_declare(name, exclusive=True)
-        with project.working() as worker:
-            project.wait_for(lambda: "Remote control waits" in project.output(), worker)
-            project.send("note", "meanwhile")
-            project.wait_for(lambda: project.notes("meanwhile"), worker)
-            assert not listens(rabbitmq)
-            before.release()
-            project.wait_for(lambda: listens(rabbitmq), worker)
 
 
 @each("persistent", [*KEPT, *GREENLETS])

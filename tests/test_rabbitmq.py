@@ -1,0 +1,80 @@
+"""Workers and a real RabbitMQ: its events, its silence, its remote control."""
+
+import socket
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from celery import Celery
+
+from tests.faults.proxy import Proxy
+from tests.probed import Probed, probed
+
+
+def listens(url: str) -> bool:
+    """Tell whether a worker answers."""
+    with Celery(broker=url, set_as_current=False) as app:
+        return bool(app.control.ping(timeout=2))
+
+
+@pytest.fixture
+def project(tmp_path: Path, environment: Any, redis_url: str, rabbitmq: str, pool: str) -> Probed:
+    """Return a project with one worker, which has room for 20 tasks."""
+    return probed(
+        tmp_path,
+        environment("5.2"),
+        f"sqlite:///{tmp_path}/db.sqlite3",
+        redis_url,
+        broker_url=rabbitmq,
+        broker="rabbitmq",
+        database="sqlite",
+        queues=f"jobs:{pool}:20",
+    )
+
+
+@pytest.mark.parametrize("pool", ["gevent", pytest.param("eventlet", marks=pytest.mark.long)])
+def test_greenlets_wait_for_no_events(project: Probed) -> None:
+    with project.working() as worker:
+        project.send("sleep", "slept", times=300)
+        # 15 turns of 50 ms. Celery by itself takes ten a second.
+        project.wait_for(lambda: project.ledger.llen("slept") == 300, worker, seconds=15)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("pool", ["gevent", "eventlet"])
+def test_greenlets_outlive_connections_that_fell_silent(project: Probed, rabbitmq: str) -> None:
+    url = urlsplit(rabbitmq)
+    settings = project.project.path / "config" / "settings" / "broker.py"
+    settings.write_text(settings.read_text() + "\nCELERY_BROKER_HEARTBEAT = 3\n")
+
+    with Proxy(url.port or 5672) as proxy:
+        through = rabbitmq.replace(f":{url.port}/", f":{proxy.port}/")
+        project.environment["CELERY_BROKER_URL"] = through
+        with project.working() as worker:
+            project.environment["CELERY_BROKER_URL"] = rabbitmq
+            project.wait_for(lambda: listens(rabbitmq), worker)
+            assert proxy.silence()
+            project.send("note", "after")
+            # Two heartbeats until it knows, and the time for an answer, once for each connection.
+            project.wait_for(lambda: project.notes("after"), worker, seconds=90)
+            project.wait_for(lambda: listens(rabbitmq), worker)
+
+
+@pytest.mark.parametrize(
+    "pool",
+    ["prefork", *(pytest.param(pool, marks=pytest.mark.long) for pool in ("gevent", "eventlet"))],
+)
+def test_a_worker_works_before_its_remote_control_is_free(project: Probed, rabbitmq: str) -> None:
+    before: Any = Celery(broker=rabbitmq, set_as_current=False).connection_for_write()
+    with before:
+        # As for a worker that came back sooner than RabbitMQ had noticed that it was gone.
+        name = f"jobs@{socket.gethostname()}.celery.pidbox"
+        before.default_channel.queue_declare(name, exclusive=True)
+        with project.working() as worker:
+            project.wait_for(lambda: "Remote control waits" in project.output(), worker)
+            project.send("note", "meanwhile")
+            project.wait_for(lambda: project.notes("meanwhile"), worker)
+            assert not listens(rabbitmq)
+            before.release()
+            project.wait_for(lambda: listens(rabbitmq), worker)
