@@ -76,6 +76,7 @@ def test_what_fails_is_kept_with_all_it_takes_to_send_it_again(workers: dict[str
         call_command("dead_letters", "replay", str(letter.pk))
     DeadLetter.objects.update(body=letter.body.replace('"unexpected"', ""))
     Session.objects.create(session_key="old", expire_date=timezone.now() - timedelta(days=1))
+    Start.objects.create(task_id="fails", worker="another@host")
     call_command("dead_letters", "replay", str(letter.pk))
     wait_until(lambda: not Session.objects.exists(), 30)
     (letter,) = letters()

@@ -10,7 +10,7 @@ from kombu.utils import json
 
 from workers import payload
 from workers.dead_letters import BATCH
-from workers.models import DeadLetter
+from workers.models import DeadLetter, Start
 
 Reason, State = DeadLetter.Reason, DeadLetter.State
 
@@ -58,6 +58,7 @@ def send_again(letter: DeadLetter, anew: bool = True) -> None:
     try:
         with transaction.atomic():
             _settle(letter, State.SENT)
+            Start.objects.filter(task_id=letter.task_id).delete()
             task.apply_async_on_commit(args, kwargs, **options)
     except payload.PayloadError as error:
         raise NotDoneError(f"Letter {letter.pk} cannot be sent. {error}") from error

@@ -7,7 +7,7 @@ gone once the task has ended.
 import sys
 import time
 from contextlib import suppress
-from threading import Lock
+from threading import Condition
 from typing import Any
 
 from celery import signals
@@ -24,8 +24,9 @@ from workers.models import DeadLetter, Start
 logger = get_logger(__name__)
 
 # Where tasks share a process it may have died of any of them. Of those that were in it twice one runs
-# at a time, so that only the one that kills it again is counted again.
-_alone = Lock()
+# at a time, and none that was in it once: only the one that kills it again is counted again.
+_turns = Condition()
+_others: list[bool] = []  # those that run, and whether each has to be alone
 # What a suspect waits for its turn comes off the time that it may run: so much at most, as a part of it.
 PATIENCE = 1 / 10
 # What has run for so long may have been taken from a worker that was frozen. Seconds.
@@ -49,17 +50,15 @@ def guard(task: Any) -> None:
     try:
         starts = list(Start.objects.filter(task_id=request.id).order_by("started_at"))
         if len(starts) < settings.POISON_STARTS - 1:
-            if starts:
-                _wait_for_turn(task)
+            _wait_for_turn(task, alone=bool(starts))
             Start.objects.create(task_id=request.id, worker=request.hostname)
             request.counted, request.start = True, len(starts) + 2
             return
         history = "It came to no end at its first start, nor at any of these:\n" + "\n".join(
             f"{start.started_at:%F %T} on {start.worker}" for start in starts
         )
+        # Its starts stay counted until somebody sends it again: its message may yet come back.
         kept = dead_letters.park_request(DeadLetter.Reason.POISON, task.name, request, history)
-        # Sent again, it is counted anew.
-        forget(request.id)
     except Error as away:
         raise failures.give_back(task, away) from away
     request.parked = True
@@ -70,13 +69,14 @@ def guard(task: Any) -> None:
     )
 
 
-def _wait_for_turn(task: Any) -> None:
-    # Others can use the connection meanwhile.
+def _wait_for_turn(task: Any, alone: bool) -> None:
     connections.give_back()
     limit = task.request.time_limit or task.time_limit or settings.CELERY_TASK_TIME_LIMIT
-    if not _alone.acquire(timeout=limit * PATIENCE):
-        raise Reject("other tasks that may have killed their process come first", requeue=True)
-    task.request.alone = True
+    with _turns:
+        if not _turns.wait_for(lambda: not (_others if alone else any(_others)), limit * PATIENCE):
+            raise Reject("other tasks that may have killed their process come first", requeue=True)
+        _others.append(alone)
+    task.request.alone = alone
 
 
 @signals.task_postrun.connect
@@ -97,8 +97,10 @@ def ended(sender: Any, state: str | None = None, **kwargs: Any) -> None:
     except Error as error:
         logger.warning("The starts of %s[%s] stay: %s", sender.name, request.id, error)
     finally:
-        if vars(request).get("alone"):
-            _alone.release()
+        if (alone := vars(request).get("alone")) is not None:
+            with _turns:
+                _others.remove(alone)
+                _turns.notify_all()
 
 
 @signals.task_success.connect
@@ -108,8 +110,7 @@ def succeeded(sender: Any, **kwargs: Any) -> None:
     By now its chain is sent, and its result stored: with its body it has not succeeded yet.
     """
     request = sender.request
-    long = time.monotonic() - vars(request).get("begun", 0) > LONG
-    if is_redelivered(request) or long:
+    if is_redelivered(request) or time.monotonic() - vars(request).get("begun", 0) > LONG:
         try:
             connections.settle()
             dead_letters.note_done(sender.name, request)

@@ -38,7 +38,7 @@ def _guarded(
         except (Reject, MemoryError, WorkerShutdown, WorkerTerminate):
             raise
         except escapes as error:
-            outside: BaseException | None = error
+            outside: Any = error
         else:
             outside = _raised_outside(traced)
             # One that was acknowledged before it ran cannot go back.
@@ -53,11 +53,11 @@ def _guarded(
     return guarded
 
 
-def _raised_outside(traced: trace_ok_t) -> BaseException | None:
+def _raised_outside(traced: trace_ok_t) -> Any:
     """Return what was raised outside of the task's body, as where its result is stored."""
     if not (isinstance(traced.retval, ExceptionInfo) and traced.retval.internal):
         return None
-    error: BaseException = traced.retval.exception
+    error: Any = traced.retval.exception
     return getattr(error, "exc", error)  # billiard may have wrapped it
 
 

@@ -30,14 +30,12 @@ def park(reason: str, history: str, **fields: object) -> None:
     fields: task_id, task, queue and body, as the model has them.
     """
     # The body of a task stays whole, or it could not be sent again.
-    limits = {"body": LONGEST_TEXT if reason == Reason.MALFORMED else None}
-    limits["history"] = LONGEST_HISTORY
-    row = {"reason": reason, "history": history[-LONGEST_HISTORY:], **fields}
+    limits = {"body": LONGEST_TEXT if reason == Reason.MALFORMED else None, "history": None}
+    row = {"reason": reason, "history": text(history)[-LONGEST_HISTORY:], **fields}
     row = {name: text(value)[: limits.get(name, 255)] for name, value in row.items()}
     task_id = row.get("task_id")
-    waiting = _waiting(row.get("task", ""), task_id)
     # The first one's message was not acknowledged, as where its worker was killed, and came back.
-    if not (task_id and waiting.update(**row)):
+    if not (task_id and _waiting(row.get("task", ""), task_id).update(**row)):
         DeadLetter.objects.create(**row)
     logger.error("Parked %s[%s] as a dead letter: %s", row.get("task", ""), task_id, reason)
 
