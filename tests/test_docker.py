@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,8 @@ def test_a_worker_that_was_killed_or_froze_is_started_again(
 def test_a_stop_in_the_middle_of_much_loses_nothing(service: Composed, payments: Any) -> None:
     before = len(charged(payments))
     payments.behaviour = {"delay": 3}
-    orders = [service.place() for _ in range(80)]
+    with ThreadPoolExecutor(8) as customers:
+        orders = list(customers.map(lambda _: service.place(), range(80)))
     wait_until(lambda: len(charged(payments)) >= before + 10, PATIENCE)
     began = time.monotonic()
     service.compose("stop")

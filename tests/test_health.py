@@ -2,9 +2,11 @@
 
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import port_for
@@ -13,6 +15,8 @@ import pytest
 from tests.baked import PATIENCE, wait_until
 from tests.probed import Probed, probed
 from tests.servers import real_redis, restartable_postgresql
+
+AWAY = 5  # seconds
 
 
 @contextmanager
@@ -61,8 +65,16 @@ def test_a_server_that_is_away_is_named_until_it_is_back(
             assert told(service, "/readyz") == (200, ["ok"])
             restart()
             assert told(service, "/readyz") == (200, ["ok"])
+            with ThreadPoolExecutor() as aside:
+                back = aside.submit(restart, AWAY)
+                wait_until(lambda: told(service, "/readyz") == (503, ["database default"]), AWAY)
+                back.result()
+            assert told(service, "/readyz") == (200, ["ok"])
+            redis.close()
+            assert told(service, "/readyz") == (503, ["broker"])
+            redis.enter_context(real_redis(redis_server, tmp_path, port=urlsplit(broker).port))
+            assert told(service, "/readyz") == (200, ["ok"])
             database.close()
-            assert told(service, "/readyz") == (503, ["database default"])
             redis.close()
             assert told(service, "/readyz") == (503, ["database default", "broker"])
             assert told(service, "/healthz") == (200, ["ok"])

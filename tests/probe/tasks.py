@@ -62,8 +62,8 @@ def sleep(name: str) -> None:
 
 @shared_task(ignore_result=True)
 def wait_in_database(name: str) -> None:
-    """Have the database itself wait for a second."""
-    statement = {"postgresql": "SELECT pg_sleep(1)", "mysql": "SELECT sleep(1)"}
+    """Have the database itself wait for two seconds."""
+    statement = {"postgresql": "SELECT pg_sleep(2)", "mysql": "SELECT sleep(2)"}
     _ledger.rpush(f"{name} began", os.getpid())
     with connection.cursor() as cursor:
         cursor.execute(statement[connection.vendor])

@@ -18,5 +18,5 @@ DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=20)
 
 for _database in DATABASES.values():
     _database["CONN_MAX_AGE"] = DATABASE_MAX_AGE
-    # Each request and each task asks first whether it still works: the server may have restarted.
+    # It is asked before it is used whether it still works: the server may have restarted.
     _database["CONN_HEALTH_CHECKS"] = True
