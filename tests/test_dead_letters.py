@@ -6,11 +6,14 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 from celery import Celery
+from redis import Redis
 
+from tests.faults.proxy import Proxy
 from tests.probed import SESSIONS, PostgreSQL, Probed, postgresql, probed
 from tests.test_poison import STARTS, letters, starts
 
@@ -370,6 +373,32 @@ def test_where_no_result_can_be_stored_tasks_go_back_and_are_done_later(
         project.wait_for(lambda: all(map(project.notes, tasks)), worker)
         ask = f"SELECT count(*) FROM {table} WHERE status = 'SUCCESS'"
         project.wait_for(lambda: connection.execute(ask).fetchone() == (len(tasks),), worker)
+    assert letters(database) == []
+
+
+@pytest.mark.parametrize(
+    "project",
+    [REDIS, pytest.param(("redis", "gevent"), marks=pytest.mark.long)],
+    ids=" ".join,
+    indirect=True,
+)
+def test_a_connection_to_the_results_that_fell_silent_parks_nothing(
+    project: Probed, database: PostgreSQL
+) -> None:
+    url = project.environment["CELERY_RESULT_BACKEND"]
+    port = urlsplit(url).port or 6379
+    with Proxy(port) as proxy:
+        project.environment["CELERY_RESULT_BACKEND"] = url.replace(f":{port}/", f":{proxy.port}/")
+        with project.working() as worker:
+            for name in ("before", "after"):
+                if name == "after":
+                    assert proxy.silence()
+                project.send("tell", name, times=8)
+                project.wait_for(lambda name=name: len(project.notes(name)) == 8, worker)  # type: ignore[misc]
+            results = Redis.from_url(url)
+            keys = results.keys("celery-task-meta-*")
+            states = {json.loads(meta or "{}")["status"] for meta in results.mget(keys)}
+    assert (len(keys), states) == (16, {"SUCCESS"})
     assert letters(database) == []
 
 

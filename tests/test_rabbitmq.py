@@ -11,6 +11,8 @@ from celery import Celery
 from tests.faults.proxy import Proxy
 from tests.probed import Probed, probed
 
+HEARTBEAT = 3  # seconds
+
 
 def listens(url: str) -> bool:
     """Tell whether a worker answers."""
@@ -46,7 +48,7 @@ def test_greenlets_wait_for_no_events(project: Probed) -> None:
 def test_greenlets_outlive_connections_that_fell_silent(project: Probed, rabbitmq: str) -> None:
     url = urlsplit(rabbitmq)
     settings = project.project.path / "config" / "settings" / "broker.py"
-    settings.write_text(settings.read_text() + "\nCELERY_BROKER_HEARTBEAT = 3\n")
+    settings.write_text(settings.read_text() + f"\nCELERY_BROKER_HEARTBEAT = {HEARTBEAT}\n")
 
     with Proxy(url.port or 5672) as proxy:
         through = rabbitmq.replace(f":{url.port}/", f":{proxy.port}/")
@@ -78,3 +80,29 @@ def test_a_worker_works_before_its_remote_control_is_free(project: Probed, rabbi
             assert not listens(rabbitmq)
             before.release()
             project.wait_for(lambda: listens(rabbitmq), worker)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_a_worker_that_stops_is_not_taken_for_dead(project: Probed, rabbitmq: str) -> None:
+    settings = project.project.path / "config" / "settings" / "broker.py"
+    settings.write_text(settings.read_text() + f"\nCELERY_BROKER_HEARTBEAT = {HEARTBEAT}\n")
+    url = urlsplit(rabbitmq)
+
+    with Proxy(url.port or 5672) as proxy:
+        through = rabbitmq.replace(f":{url.port}/", f":{proxy.port}/")
+        project.environment["CELERY_BROKER_URL"] = through
+        with project.working() as worker:
+            project.environment["CELERY_BROKER_URL"] = rabbitmq
+            project.wait_for(lambda: listens(rabbitmq), worker)
+            # Also where it had to connect again.
+            assert proxy.cut()
+            project.wait_for(lambda: listens(rabbitmq), worker)
+            project.touch(1, pause=5 * HEARTBEAT)
+            project.wait_for(lambda: project.ledger.hlen("started"), worker)
+            worker.terminate()
+            worker.wait(timeout=60)
+    with project.working() as worker:
+        project.send("note", "after")
+        project.wait_for(lambda: project.notes("after"), worker)
+    assert project.ledger.hvals("started") == project.ledger.hvals("done") == ["1"]

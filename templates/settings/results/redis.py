@@ -14,6 +14,10 @@ CELERY_REDIS_SOCKET_TIMEOUT = 5
 CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {
     "retry_policy": {"max_retries": 3, "interval_start": 0, "interval_step": 1, "interval_max": 1}
 }
+# One that has just been lost is replaced: Celery by itself writes a failure down over it. After that the
+# task goes back.
+CELERY_RESULT_BACKEND_ALWAYS_RETRY = True
+CELERY_RESULT_BACKEND_MAX_RETRIES = 3
 # Every slot may store its result at the same moment.
 CELERY_REDIS_MAX_CONNECTIONS = WIDEST + 20
 

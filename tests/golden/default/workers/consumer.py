@@ -13,6 +13,7 @@ from celery.utils.log import get_logger
 from celery.worker import consumer
 from django.conf import settings
 from django.db import Error
+from kombu.asynchronous import set_event_loop
 
 from workers import connections, messages, tracing
 from workers.models import DeadLetter
@@ -52,6 +53,9 @@ class Consumer(consumer.Consumer):
         handle = super().create_task_handler(*args, **kwargs)
         connection: Any = self.connection
         self.listens_to = connection._connection
+        if self.hub:
+            # The end of the connection before has taken it away, and a stop needs it.
+            set_event_loop(self.hub)
 
         def on_task_received(message: Any) -> None:
             try:

@@ -13,6 +13,7 @@ from celery import bootsteps
 from celery.app import amqp
 from celery.events import EventDispatcher
 from celery.utils.log import get_logger
+from celery.worker import heartbeat
 from django.conf import settings
 from kombu.common import ignore_errors
 
@@ -40,12 +41,15 @@ class BatchEvents(bootsteps.StartStopStep):
         dispatcher = parent.event_dispatcher
         dispatcher.buffer_group = frozenset(["task"])
         dispatcher.on_send_buffered = None
+        # Not until the broker is back: the loop of the worker, and its stop, would wait for it.
+        heartbeat.Heart._send.__defaults__ = (False,)
         self.timer = parent.timer.call_repeatedly(DELAY, dispatcher.flush)
 
     def stop(self, parent: Any) -> None:
         """Send what is left, where there still is a connection."""
         if self.timer:
-            self.timer.cancel()
+            # A greenlet's is the first turn, long over; its entry begins the next ones.
+            getattr(self.timer, "entry", self.timer).cancel()
         if parent.event_dispatcher:
             ignore_errors(parent, parent.event_dispatcher.flush)
 

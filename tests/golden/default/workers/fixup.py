@@ -4,13 +4,14 @@ By itself Celery closes every connection before and after each task, whatever th
 """
 
 # celery-types has these classes as they once were.
-# mypy: disable-error-code="attr-defined, func-returns-value, has-type, misc, return-value"
+# mypy: disable-error-code="assignment, attr-defined, func-returns-value, has-type, method-assign, misc, return-value"
 
 import os
 from types import SimpleNamespace
 from typing import Any
 
 from celery import Celery, concurrency, signals
+from celery.concurrency import thread
 from celery.concurrency.prefork import TaskPool
 from celery.fixups.django import DjangoFixup, DjangoWorkerFixup
 from celery.utils.log import get_logger
@@ -91,6 +92,7 @@ class WorkerFixup(DjangoWorkerFixup):
             signals.worker_process_init.connect(self.on_worker_process_init)
             signals.worker_shutting_down.connect(drain.bound)
         if name == "threads":
+            thread.TaskPool.on_stop = drain.stop_threads
             signals.worker_ready.connect(drain.between_turns)
         return self
 

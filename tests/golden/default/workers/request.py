@@ -40,8 +40,11 @@ class Request(celery_request.Request):
         """Park what exceeded its hard time limit; a worker that stops gives it back instead."""
         if self.acknowledged and self.task.acks_late:
             return  # it has ended: to say so was what took too long
-        if soft or state.should_terminate:
+        if soft:
             super().on_timeout(soft, timeout)
+        elif state.should_terminate:
+            celery_request.task_ready(self)
+            self.reject(requeue=True)
         elif self.keep(str(TimeLimitExceeded(timeout))):
             with self.settled():
                 super().on_timeout(soft, timeout)

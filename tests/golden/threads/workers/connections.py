@@ -53,8 +53,11 @@ def configure(pool: str, most: int) -> None:
             database["OPTIONS"]["pool"] = {
                 "min_size": 0,
                 "max_size": pool_size(Worker("", pool, most), largest_pool()),
-                # A task that waits for longer goes back, before its time is over. Seconds.
-                "timeout": settings.CELERY_TASK_SOFT_TIME_LIMIT,
+                # A task that waits for longer goes back. A child has its pool to itself, and waits only
+                # for a server that is away. Seconds.
+                "timeout": settings.PARKING_PAUSE
+                if offers(pool).forks
+                else settings.CELERY_TASK_SOFT_TIME_LIMIT,
             }
         del connections[connection.alias]
         if how == POOLED and offers(pool).greenlets:

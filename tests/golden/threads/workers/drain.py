@@ -10,8 +10,16 @@ from typing import Any
 
 from billiard.pool import RUN
 from celery.concurrency.asynpool import AsynPool
+from celery.concurrency.prefork import _run_ready_callbacks
+from celery.utils.log import get_logger
+from kombu.asynchronous import get_event_loop
 
 from config.limits import DRAIN
+
+logger = get_logger(__name__)
+
+# From one look at what the broker is to hear to the next. Seconds.
+TURN = 0.5
 
 
 class PreforkPool(AsynPool):
@@ -35,6 +43,23 @@ class PreforkPool(AsynPool):
         finally:
             for job in given:
                 job._accepted = False
+
+
+def stop_threads(pool: Any) -> None:
+    """Wait for the threads of a worker that stops, and go on with heartbeats and acknowledgements.
+
+    Celery does so for prefork alone: RabbitMQ would take the worker for dead, and have its tasks run again.
+    """
+    stop = threading.Thread(target=pool.executor.shutdown, kwargs={"cancel_futures": True})
+    stop.start()
+    while stop.is_alive():
+        if hub := get_event_loop():
+            try:
+                hub.fire_timers()
+                _run_ready_callbacks(hub)
+            except Exception as error:  # the connection is lost
+                logger.warning("The broker hears nothing while this worker stops: %s", error)
+        stop.join(TURN)
 
 
 def bound(how: str, **kwargs: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from billiard.einfo import ExceptionInfo
 from celery import Celery, states
 from celery.app.trace import TraceInfo, trace_ok_t
-from celery.exceptions import Reject, WorkerShutdown, WorkerTerminate
+from celery.exceptions import BackendStoreError, Reject, WorkerShutdown, WorkerTerminate
 from celery.utils.log import get_logger
 from django.conf import settings
 
@@ -42,7 +42,7 @@ def _guarded(
         else:
             outside = _raised_outside(traced)
             # One that was acknowledged before it ran cannot go back.
-            if not (task.acks_late and outside and is_over(outside)):
+            if not (task.acks_late and outside and _may_pass(outside)):
                 return traced
         logger.warning("%s[%s] goes back to the broker: %r", task.name, task_id, outside)
         pause(task, begun, request.get("timelimit"))
@@ -51,6 +51,10 @@ def _guarded(
         return trace_ok_t(info, TraceInfo(states.REJECTED, reject), 0.0, None)
 
     return guarded
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, BackendStoreError) or is_over(error)
 
 
 def _raised_outside(traced: trace_ok_t) -> Any:
