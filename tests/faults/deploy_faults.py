@@ -36,7 +36,7 @@ REROUTED = {
         "ROUTES: dict[str, str] = {}": f'ROUTES = {{"loyalty.tasks.*": "{POINTS}"}}',
     }
 }
-PUT_ASIDE = "SELECT count(*) FROM workers_deadletter WHERE reason = 'unknown' AND state = 'sent'"
+PUT_ASIDE = "SELECT count(*) FROM workers_deadletter WHERE reason = 'unknown' AND state = %s"
 
 
 def release(scene: Scene, changes: Mapping[str, Mapping[str, str]]) -> None:
@@ -93,13 +93,17 @@ def old_and_new(scene: Scene) -> str:
     new = [scene.add_worker() for _ in old]
     ready(scene, *new)
 
-    def sent_again() -> int:
+    def put_aside(state: str) -> int:
         with psycopg.connect(scene.database) as connection:
-            row = connection.execute(PUT_ASIDE).fetchone()
+            row = connection.execute(PUT_ASIDE, (state,)).fetchone()
         return int(row[0]) if row else 0
 
-    count = scene.until(sent_again, numbers.START, "what old workers did not know is sent again")
+    scene.until(
+        lambda: put_aside("sent"), numbers.START, "what old workers did not know is sent again"
+    )
     retire(scene, old)
+    scene.until(lambda: not put_aside("waiting"), numbers.START, "all of it is sent again")
+    count = put_aside("sent")
     return f"{len(old)} old and {len(new)} new workers, {count} tasks unknown to the old ones"
 
 
