@@ -34,8 +34,7 @@ def send_again(letter: DeadLetter, anew: bool = True) -> None:
             f"Letter {letter.pk} cannot be read, so there is no task to send: see its body, "
             "correct whoever sent it, and discard it."
         )
-    if letter.task not in current_app.tasks:
-        current_app.autodiscover_tasks(force=True)
+    current_app.autodiscover_tasks(force=True)
     task: Any = current_app.tasks.get(letter.task)
     if task is None:
         raise NotDoneError(
