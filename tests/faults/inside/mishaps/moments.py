@@ -14,6 +14,7 @@ import loyalty.services
 import orders.services
 import orders.tasks
 from mishaps.ledger import claim, is_poison, note
+from workers.delivery import Task
 
 STALL = 60  # seconds; longer than any limit of the test's
 LARGE = 500 * 2**20  # bytes, above what a child may grow to
@@ -57,7 +58,8 @@ def watch() -> None:
     orders.tasks.call_gateway.max_retries = int(os.environ.get("FAULT_RETRIES", "8"))
     # A second of CPU for four orders would be all that is measured here.
     orders.services.SEAL_ROUNDS = 1_000
-    _when(signals.task_prerun, _started)
+    # Not before: a task that waits for its turn may be put back, and has not begun.
+    Task.__call__ = _begins(Task.__call__)  # type: ignore[method-assign]
     _when(signals.task_postrun, _done)
     _when(signals.before_task_publish, _publishes)
     if os.environ.get("FAULT_FORK_CONNECTED"):
@@ -84,10 +86,15 @@ def _within(step: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _started(sender: Any = None, task_id: str = "", args: Any = (), **kwargs: Any) -> None:
-    request = sender.request
-    key = args[0] if args else "-"
-    note("starts", task_id, request.retries, sender.name, key, os.getpid(), time.time())
+def _begins(call: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(call)
+    def run(task: Any, *args: Any, **kwargs: Any) -> Any:
+        request, key = task.request, args[0] if args else "-"
+        if not (request.called_directly or request.is_eager):
+            note("starts", request.id, request.retries, task.name, key, os.getpid(), time.time())
+        return call(task, *args, **kwargs)
+
+    return run
 
 
 def _done(sender: Any = None, args: Any = (), **kwargs: Any) -> None:
