@@ -52,13 +52,15 @@ def stop_threads(pool: Any) -> None:
     """
     stop = threading.Thread(target=pool.executor.shutdown, kwargs={"cancel_futures": True})
     stop.start()
+    hub = get_event_loop()
     while stop.is_alive():
-        if hub := get_event_loop():
-            try:
+        try:
+            if hub:
                 hub.fire_timers()
                 _run_ready_callbacks(hub)
-            except Exception as error:  # the connection is lost
-                logger.warning("The broker hears nothing while this worker stops: %s", error)
+        except Exception as error:
+            logger.warning("The broker hears nothing more of this worker, which stops: %s", error)
+            hub = None
         stop.join(TURN)
 
 
