@@ -195,6 +195,15 @@ def test_a_frozen_beat_is_found(
         assert process.wait(timeout=10) == -signal.SIGKILL
 
 
+@pytest.mark.parametrize("idle", POOLS, indirect=True)
+def test_a_worker_ends_well_however_often_it_is_told_to(idle: Probed) -> None:
+    with idle.working() as process:
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.01)
+        assert process.wait(timeout=10) == 0
+
+
 @pytest.mark.parametrize("scheduler", ["database", pytest.param("file", marks=pytest.mark.long)])
 def test_beat_stops_however_often_it_is_told_to(
     tmp_path: Path, environment: Any, redis_url: str, scheduler: str

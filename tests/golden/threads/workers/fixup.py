@@ -74,6 +74,7 @@ class WorkerFixup(DjangoWorkerFixup):
         signals.task_postrun.connect(self.on_task_postrun)
         # Outside of tasks, the main process writes down what became of one that was revoked.
         signals.task_revoked.connect(connections.close_all)
+        signals.worker_shutdown.connect(drain.over)
         if name == "solo":
             # A task holds up the loop that sends them, and RabbitMQ would take it for dead.
             self.app.conf.broker_heartbeat = 0
