@@ -395,9 +395,9 @@ def test_a_connection_to_the_results_that_fell_silent_parks_nothing(
                     assert proxy.silence()
                 project.send("tell", name, times=8)
                 project.wait_for(lambda name=name: len(project.notes(name)) == 8, worker)  # type: ignore[misc]
-            results = Redis.from_url(url)
-            keys = results.keys("celery-task-meta-*")
-            states = {json.loads(meta or "{}")["status"] for meta in results.mget(keys)}
+    results = Redis.from_url(url)
+    keys = results.keys("celery-task-meta-*")
+    states = {json.loads(meta or "{}")["status"] for meta in results.mget(keys)}
     assert (len(keys), states) == (16, {"SUCCESS"})
     assert letters(database) == []
 

@@ -16,7 +16,7 @@ from tests.baked import PATIENCE, wait_until
 from tests.probed import Probed, probed
 from tests.servers import real_redis, restartable_postgresql
 
-AWAY = 5  # seconds
+AWAY = 10  # seconds
 
 
 @contextmanager

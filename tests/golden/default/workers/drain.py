@@ -53,15 +53,13 @@ def stop_threads(pool: Any) -> None:
     """
     stop = threading.Thread(target=pool.executor.shutdown, kwargs={"cancel_futures": True})
     stop.start()
-    hub = get_event_loop()
     while stop.is_alive():
-        try:
-            if hub:
+        if hub := get_event_loop():
+            try:
                 hub.fire_timers()
                 _run_ready_callbacks(hub)
-        except Exception as error:
-            logger.warning("The broker hears nothing more of this worker, which stops: %s", error)
-            hub = None
+            except Exception as error:
+                logger.warning("The broker may hear nothing while this worker stops: %s", error)
         stop.join(TURN)
 
 

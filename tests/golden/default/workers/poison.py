@@ -6,12 +6,10 @@ gone once the task has ended.
 
 import sys
 import time
-from contextlib import suppress
 from threading import Condition
 from typing import Any
 
 from celery import signals
-from celery.app.task import Context
 from celery.exceptions import Ignore, Reject
 from celery.utils.log import get_logger
 from django.conf import settings
@@ -92,7 +90,9 @@ def ended(sender: Any, state: str | None = None, **kwargs: Any) -> None:
         # Of a transaction that the task has left open, what follows would be a part.
         connections.settle()
         # What was given back before it started has not ended, nor has one whose result lost its session.
-        if state and vars(request).get("counted") and not is_over(sys.exception()):
+        error = sys.exception()
+        in_python = state or isinstance(error, Exception)
+        if in_python and vars(request).get("counted") and not is_over(error):
             forget(request.id)
     except Error as error:
         logger.warning("The starts of %s[%s] stay: %s", sender.name, request.id, error)
@@ -116,16 +116,6 @@ def succeeded(sender: Any, **kwargs: Any) -> None:
             dead_letters.note_done(sender.name, request)
         except Error as error:
             logger.warning("A letter of %s[%s] may stay: %s", sender.name, request.id, error)
-
-
-@signals.task_internal_error.connect
-def escaped(
-    task_id: str, request: Any = None, exception: BaseException | None = None, **kwargs: Any
-) -> None:
-    """Forget the starts of a task that has ended in Python, though its end could not be written down."""
-    if is_redelivered(Context(request or {})) and not is_over(exception):
-        with suppress(Error):
-            forget(task_id)
 
 
 def forget(task_id: str) -> None:

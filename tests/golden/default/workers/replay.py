@@ -58,7 +58,6 @@ def send_again(letter: DeadLetter, anew: bool = True) -> None:
     try:
         with transaction.atomic():
             _settle(letter, State.SENT)
-            Start.objects.filter(task_id=letter.task_id).delete()
             task.apply_async_on_commit(args, kwargs, **options)
     except payload.PayloadError as error:
         raise NotDoneError(f"Letter {letter.pk} cannot be sent. {error}") from error
@@ -72,6 +71,7 @@ def discard(letter: DeadLetter) -> None:
 def _settle(letter: DeadLetter, state: str) -> None:
     waiting = DeadLetter.objects.filter(pk=letter.pk, state=State.WAITING)
     if waiting.update(state=state, settled_at=timezone.now()):
+        Start.objects.filter(task_id=letter.task_id).delete()
         return
     found = DeadLetter.objects.filter(pk=letter.pk).first()
     became = (

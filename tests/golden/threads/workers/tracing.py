@@ -3,6 +3,9 @@
 Celery's pools of one process would keep its message and its slot until the worker is started anew.
 """
 
+# A method of Celery's is replaced.
+# mypy: disable-error-code="assignment, method-assign"
+
 import time
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -12,6 +15,7 @@ from typing import Any
 from billiard.einfo import ExceptionInfo
 from celery import Celery, states
 from celery.app.trace import TraceInfo, trace_ok_t
+from celery.backends.base import Backend
 from celery.exceptions import BackendStoreError, Reject, WorkerShutdown, WorkerTerminate
 from celery.utils.log import get_logger
 from django.conf import settings
@@ -20,11 +24,21 @@ from config.sessions import is_over
 
 logger = get_logger(__name__)
 
+mark_as_failure = Backend.mark_as_failure
+
 
 def guard(app: Celery, *escapes: type[BaseException]) -> None:
     """Have these, where a task of this process lets them escape, give its message back."""
+    Backend.mark_as_failure = _mark_as_failure
     for task in app.tasks.values():
         task.__trace__ = _guarded(task.__trace__, task, escapes)
+
+
+def _mark_as_failure(backend: Any, task_id: str, exc: Exception, *args: Any, **kw: Any) -> Any:
+    """Tell nobody that a task has failed which goes back: its state could not be stored."""
+    if isinstance(exc, BackendStoreError):
+        raise exc
+    return mark_as_failure(backend, task_id, exc, *args, **kw)
 
 
 def _guarded(
@@ -42,7 +56,7 @@ def _guarded(
         else:
             outside = _raised_outside(traced)
             # One that was acknowledged before it ran cannot go back.
-            if not (task.acks_late and outside and _may_pass(outside)):
+            if not (task.acks_late and outside and is_over(outside)):
                 return traced
         logger.warning("%s[%s] goes back to the broker: %r", task.name, task_id, outside)
         pause(task, begun, request.get("timelimit"))
@@ -51,10 +65,6 @@ def _guarded(
         return trace_ok_t(info, TraceInfo(states.REJECTED, reject), 0.0, None)
 
     return guarded
-
-
-def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, BackendStoreError) or is_over(error)
 
 
 def _raised_outside(traced: trace_ok_t) -> Any:

@@ -9,15 +9,13 @@ CELERY_RESULT_BACKEND = redis_url("CELERY_RESULT_BACKEND")
 
 # A result backend that went silent is given up. Seconds.
 CELERY_REDIS_SOCKET_TIMEOUT = 5
-# Tries three times within two seconds, and not for longer than a task may run: one whose end cannot be
-# stored goes back to its queue (workers/tracing.py).
+# Tries three times within two seconds: a task whose end cannot be stored goes back (workers/tracing.py).
 CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {
     "retry_policy": {"max_retries": 3, "interval_start": 0, "interval_step": 1, "interval_max": 1}
 }
-# One that has just been lost is replaced: Celery by itself writes a failure down over it. After that the
-# task goes back.
+# A connection that was lost is replaced: Celery by itself writes a failure down over it.
 CELERY_RESULT_BACKEND_ALWAYS_RETRY = True
-CELERY_RESULT_BACKEND_MAX_RETRIES = 3
+CELERY_RESULT_BACKEND_MAX_RETRIES = 1
 # Every slot may store its result at the same moment.
 CELERY_REDIS_MAX_CONNECTIONS = WIDEST + 20
 
