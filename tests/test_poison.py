@@ -151,7 +151,7 @@ def test_a_task_that_kills_its_process_is_parked_and_its_neighbours_are_not(
     assert (letter["task_id"], letter["queue"]) == ("a-poison", "jobs")
     assert json.loads(letter["body"])["args"] == ["poison", number]
     assert letter["history"].count(" on jobs@") == STARTS - 1
-    # Its message may come back, until somebody sends it again.
+    # Its message may come back, until the letter is settled.
     assert starts(database) == STARTS - 1
 
 

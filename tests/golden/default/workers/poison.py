@@ -55,7 +55,7 @@ def guard(task: Any) -> None:
         history = "It came to no end at its first start, nor at any of these:\n" + "\n".join(
             f"{start.started_at:%F %T} on {start.worker}" for start in starts
         )
-        # Its starts stay counted until somebody sends it again: its message may yet come back.
+        # Its starts stay counted until the letter is settled: its message may yet come back.
         kept = dead_letters.park_request(DeadLetter.Reason.POISON, task.name, request, history)
     except Error as away:
         raise failures.give_back(task, away) from away
