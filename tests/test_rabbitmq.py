@@ -1,10 +1,13 @@
 """Workers and a real RabbitMQ: its events, its silence, its remote control."""
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 from celery import Celery
 
@@ -35,6 +38,24 @@ def project(tmp_path: Path, environment: Any, redis_url: str, rabbitmq: str, poo
     )
 
 
+@contextmanager
+def behind_a_proxy(project: Probed, rabbitmq: str) -> Iterator[tuple[psutil.Process, Proxy]]:
+    """Keep a worker up whose connections a proxy may harm, and wait until it answers.
+
+    Whoever sends it something has a connection of their own.
+    """
+    settings = project.project.path / "config" / "settings" / "broker.py"
+    settings.write_text(settings.read_text() + f"\nCELERY_BROKER_HEARTBEAT = {HEARTBEAT}\n")
+    url = urlsplit(rabbitmq)
+    with Proxy(url.port or 5672) as proxy:
+        through = rabbitmq.replace(f":{url.port}/", f":{proxy.port}/")
+        project.environment["CELERY_BROKER_URL"] = through
+        with project.working() as worker:
+            project.environment["CELERY_BROKER_URL"] = rabbitmq
+            project.wait_for(lambda: listens(rabbitmq), worker)
+            yield worker, proxy
+
+
 @pytest.mark.parametrize("pool", ["gevent", pytest.param("eventlet", marks=pytest.mark.long)])
 def test_greenlets_wait_for_no_events(project: Probed) -> None:
     with project.working() as worker:
@@ -46,21 +67,12 @@ def test_greenlets_wait_for_no_events(project: Probed) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("pool", ["gevent", "eventlet"])
 def test_greenlets_outlive_connections_that_fell_silent(project: Probed, rabbitmq: str) -> None:
-    url = urlsplit(rabbitmq)
-    settings = project.project.path / "config" / "settings" / "broker.py"
-    settings.write_text(settings.read_text() + f"\nCELERY_BROKER_HEARTBEAT = {HEARTBEAT}\n")
-
-    with Proxy(url.port or 5672) as proxy:
-        through = rabbitmq.replace(f":{url.port}/", f":{proxy.port}/")
-        project.environment["CELERY_BROKER_URL"] = through
-        with project.working() as worker:
-            project.environment["CELERY_BROKER_URL"] = rabbitmq
-            project.wait_for(lambda: listens(rabbitmq), worker)
-            assert proxy.silence()
-            project.send("note", "after")
-            # Two heartbeats until it knows, and the time for an answer, once for each connection.
-            project.wait_for(lambda: project.notes("after"), worker, seconds=90)
-            project.wait_for(lambda: listens(rabbitmq), worker)
+    with behind_a_proxy(project, rabbitmq) as (worker, proxy):
+        assert proxy.silence()
+        project.send("note", "after")
+        # Two heartbeats until it knows, and the time for an answer, once for each connection.
+        project.wait_for(lambda: project.notes("after"), worker, seconds=90)
+        project.wait_for(lambda: listens(rabbitmq), worker)
 
 
 @pytest.mark.parametrize(
@@ -85,23 +97,14 @@ def test_a_worker_works_before_its_remote_control_is_free(project: Probed, rabbi
 @pytest.mark.long
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_a_worker_that_stops_is_not_taken_for_dead(project: Probed, rabbitmq: str) -> None:
-    settings = project.project.path / "config" / "settings" / "broker.py"
-    settings.write_text(settings.read_text() + f"\nCELERY_BROKER_HEARTBEAT = {HEARTBEAT}\n")
-    url = urlsplit(rabbitmq)
-
-    with Proxy(url.port or 5672) as proxy:
-        through = rabbitmq.replace(f":{url.port}/", f":{proxy.port}/")
-        project.environment["CELERY_BROKER_URL"] = through
-        with project.working() as worker:
-            project.environment["CELERY_BROKER_URL"] = rabbitmq
-            project.wait_for(lambda: listens(rabbitmq), worker)
-            # Also where it had to connect again.
-            assert proxy.cut()
-            project.wait_for(lambda: listens(rabbitmq), worker)
-            project.touch(1, pause=5 * HEARTBEAT)
-            project.wait_for(lambda: project.ledger.hlen("started"), worker)
-            worker.terminate()
-            worker.wait(timeout=60)
+    with behind_a_proxy(project, rabbitmq) as (worker, proxy):
+        # Also where it had to connect again.
+        assert proxy.cut()
+        project.wait_for(lambda: listens(rabbitmq), worker)
+        project.touch(1, pause=5 * HEARTBEAT)
+        project.wait_for(lambda: project.ledger.hlen("started"), worker)
+        worker.terminate()
+        worker.wait(timeout=60)
     with project.working() as worker:
         project.send("note", "after")
         project.wait_for(lambda: project.notes("after"), worker)
