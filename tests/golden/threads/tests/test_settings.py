@@ -134,8 +134,9 @@ def test_publishing_gives_up_on_a_broker_that_is_silent(bare: Path) -> None:
         )
     name, seconds = result.stdout.split()
     assert name == "OperationalError", result.stderr
-    # Its own limit is five, kombu's would be fifteen.
-    assert int(seconds) < 10
+    # Five, and as many again where a pool then waits for the database of the outbox, which is away
+    # as well. kombu's own would be fifteen for the broker alone.
+    assert int(seconds) < 15
 
 
 def test_debug_is_off_unless_somebody_asks(bare: Path) -> None:
