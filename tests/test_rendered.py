@@ -22,7 +22,6 @@ import port_for
 import psutil
 import pytest
 import trustme
-from pytest_rabbitmq.factories.executor import RabbitMqExecutor
 
 from tests.baked import OPTIONS, PATIENCE, BakedProject, RunningProject, bake, wait_until
 from tests.servers import PASSWORD, real_postgresql, real_redis
@@ -90,51 +89,6 @@ def test_rabbitmq_that_nobody_named_comes_with_the_command_that_starts_one(tmp_p
     project = bake(tmp_path, broker="rabbitmq")
     for command in ("run", "test"):
         assert "\n  docker run --detach" in failing(project, "make", command)
-
-
-@pytest.mark.parametrize("pool", [pytest.param("threads", marks=pytest.mark.long), "gevent"])
-def test_publishing_gives_up_on_a_rabbitmq_that_fell_silent(
-    tmp_path: Path, rabbitmq: str, rabbitmq_node: RabbitMqExecutor, pool: str
-) -> None:
-    project = bake(tmp_path, broker="rabbitmq", database="sqlite", queues=f"jobs:{pool}")
-    project.run("make", "setup")
-    code = """if 1:
-        import django, time; django.setup()
-        from accounts.tasks import remove_expired_sessions as task
-        task.delay(); print("sent", flush=True); input()
-        begun = time.monotonic()
-        try: task.delay()
-        except Exception as error: print(type(error).__name__, time.monotonic() - begun, flush=True)
-    """
-    start = "from gevent.monkey import patch_all; patch_all()\n" if pool == "gevent" else ""
-    environment = project.environment(
-        CELERY_BROKER_URL=rabbitmq,
-        DATABASE_URL=f"sqlite:///{tmp_path}/db",
-        DJANGO_SETTINGS_MODULE="config.settings",
-    )
-    sender = pexpect.spawn(
-        f"{project.path}/.venv/bin/python",
-        ["-c", start + code],
-        cwd=str(project.path),
-        env=environment,
-        encoding="utf-8",
-        timeout=60,
-    )
-    sender.expect("sent")
-    assert rabbitmq_node.process
-    server = psutil.Process(rabbitmq_node.process.pid)
-    processes = [server, *server.children(recursive=True)]
-    for process in processes:
-        process.suspend()
-    try:
-        sender.sendline()
-        sender.expect(r"OperationalError (\d+)\.\d+")
-        found: Any = sender.match
-        assert int(found[1]) < 10
-    finally:
-        for process in processes:
-            process.resume()
-    sender.expect(pexpect.EOF)
 
 
 @pytest.mark.long
