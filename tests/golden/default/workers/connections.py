@@ -7,6 +7,7 @@ config/settings/connections.py has it so. No task needs to know; workers/fixup.p
 import inspect
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 from celery.utils.log import get_logger
@@ -43,6 +44,7 @@ def configure(pool: str, most: int) -> None:
     pool: the name of the worker's pool.
     most: how many tasks at once it runs.
     """
+    short, long = settings.PARKING_PAUSE, settings.CELERY_TASK_SOFT_TIME_LIMIT
     for connection in connections.all():
         database = connections.settings[connection.alias]
         how = held(settings.DATABASE_CONNECTION, connection.vendor, pool)
@@ -55,9 +57,10 @@ def configure(pool: str, most: int) -> None:
                 "max_size": pool_size(Worker("", pool, most), largest_pool()),
                 # A task that waits for longer goes back. A child has its pool to itself, and waits only
                 # for a server that is away. Seconds.
-                "timeout": settings.PARKING_PAUSE
-                if offers(pool).forks
-                else settings.CELERY_TASK_SOFT_TIME_LIMIT,
+                "timeout": short if offers(pool).forks else long,
+                # By itself it tries that one ever more rarely: an outage would last twice as long.
+                "reconnect_timeout": settings.PARKING_PAUSE,
+                "reconnect_failed": try_again,
             }
         del connections[connection.alias]
         if how == POOLED and offers(pool).greenlets:
@@ -72,6 +75,12 @@ def outlive_greenlets(connection: Any) -> None:
     """
     module: Any = sys.modules[type(connection.pool).__module__]
     module.CLIENT_EXCEPTIONS = BaseException
+
+
+def try_again(pool: Any) -> None:
+    """Have a pool begin to connect anew. By itself it waits until somebody asks, and all may be waiting."""
+    with suppress(Exception):  # its server is still away, or it is closed
+        pool.putconn(pool.getconn(timeout=0.01))
 
 
 def largest_pool() -> int:
@@ -128,8 +137,7 @@ def give_back() -> None:
 
 def release_with_greenlet(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
     """Close a connection when its greenlet ends: killed, or started by a task of its own accord."""
-    greenlet = sys.modules["greenlet"].getcurrent()  # it comes with either pool
-    link = getattr(greenlet, "link", None)
+    link = getattr(sys.modules["greenlet"].getcurrent(), "link", None)  # it comes with either pool
     # Once: a greenlet that stays, as the keeper's does, opens it again and again.
     if link and not connection.allow_thread_sharing:
         connection.inc_thread_sharing()

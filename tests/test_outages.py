@@ -1,6 +1,7 @@
-"""Servers that say nothing any more: a broker and a database are given up, and nobody waits for ever."""
+"""Servers that say nothing, or are away: they are given up in time, and work goes on once they are back."""
 
 import socket
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -101,3 +102,32 @@ def test_connecting_to_a_postgresql_that_is_silent_is_given_up_within_a_minute(
         name, seconds = project.run("python", "-c", CONNECT).split()
     assert name == "OperationalError"
     assert int(seconds) < 60  # two minutes, where nobody says anything
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("pool", ["prefork:1", "threads:2", "gevent:20"])
+def test_work_goes_on_soon_after_a_postgresql_is_back(
+    tmp_path: Path, environment: Any, postgresql_url: str, redis_url: str, pool: str
+) -> None:
+    queues = f"jobs:{pool}"
+    with postgresql(postgresql_url, f"test_{uuid.uuid4().hex}") as database:
+        project = probed(
+            tmp_path,
+            environment("5.2"),
+            database.url,
+            redis_url,
+            db_connection="pool",
+            queues=queues,
+        )
+        project.environment["DATABASE_POOL_SIZE"] = "1"
+        name = database.url.rpartition("/")[2]
+        with project.working() as worker:
+            project.send("note", "before")
+            project.wait_for(lambda: project.notes("before"), worker)
+            database.watcher.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            database.terminate()
+            project.send("note", "after")
+            # By itself the pool would have tried last after half of that, and again after twice as long.
+            time.sleep(35)
+            database.watcher.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+            project.wait_for(lambda: project.notes("after"), worker, seconds=20)
