@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 from celery import Celery
+from pytest_rabbitmq.factories.executor import RabbitMqExecutor
 
 from tests.faults.proxy import Proxy
 from tests.probed import Probed, probed
@@ -25,7 +26,7 @@ def listens(url: str) -> bool:
 
 @pytest.fixture
 def project(tmp_path: Path, environment: Any, redis_url: str, rabbitmq: str, pool: str) -> Probed:
-    """Return a project with one worker, which has room for 20 tasks."""
+    """Return a project with one worker, which has room for 20 tasks, or on solo for one."""
     return probed(
         tmp_path,
         environment("5.2"),
@@ -34,7 +35,7 @@ def project(tmp_path: Path, environment: Any, redis_url: str, rabbitmq: str, poo
         broker_url=rabbitmq,
         broker="rabbitmq",
         database="sqlite",
-        queues=f"jobs:{pool}:20",
+        queues="jobs:solo" if pool == "solo" else f"jobs:{pool}:20",
     )
 
 
@@ -92,6 +93,33 @@ def test_a_worker_works_before_its_remote_control_is_free(project: Probed, rabbi
             assert not listens(rabbitmq)
             before.release()
             project.wait_for(lambda: listens(rabbitmq), worker)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("pool", ["solo", "prefork"])
+def test_a_monitor_hears_of_a_worker_again_whose_connection_for_events_was_closed(
+    project: Probed, rabbitmq: str, rabbitmq_node: RabbitMqExecutor
+) -> None:
+    options = ("--vhost", urlsplit(rabbitmq).path[1:], "--quiet", "--no-table-headers")
+
+    def idle() -> set[str]:
+        """Return the connections of which no channel has a consumer."""
+        ask = ("list_channels", *options, "connection", "consumer_count")
+        found = [line.split("\t") for line in rabbitmq_node.rabbitctl_output(*ask).splitlines()]
+        return {each for each, _ in found} - {each for each, count in found if int(count)}
+
+    with project.working() as worker:
+        project.wait_for(lambda: listens(rabbitmq), worker)
+        # That for events among them, which a worker that is ready has used.
+        for connection in project.wait_for(idle, worker):
+            rabbitmq_node.rabbitctl_output("close_connection", connection, "a test")
+        with (
+            Celery(broker=rabbitmq, set_as_current=False) as app,
+            app.connection_for_read() as ours,
+        ):
+            heard: Any = app.events.Receiver(ours)
+            heard.handlers["*"] = lambda event: setattr(heard, "should_stop", True)
+            heard.capture(timeout=60)  # raises TimeoutError
 
 
 @pytest.mark.long

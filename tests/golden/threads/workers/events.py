@@ -43,7 +43,15 @@ class BatchEvents(bootsteps.StartStopStep):
         dispatcher.on_send_buffered = None
         # Not until the broker is back: the loop of the worker, and its stop, would wait for it.
         heartbeat.Heart._send.__defaults__ = (False,)
-        self.timer = parent.timer.call_repeatedly(DELAY, dispatcher.flush)
+
+        def turn() -> None:
+            dispatcher.flush()
+            ours = dispatcher.connection
+            # On solo, which sends no heartbeats, nobody else would notice.
+            if parent.hub and ours._connection and not ours.connected:
+                raise ConnectionResetError("the connection for events is gone")
+
+        self.timer = parent.timer.call_repeatedly(DELAY, turn)
 
     def stop(self, parent: Any) -> None:
         """Send what is left, where there still is a connection."""
