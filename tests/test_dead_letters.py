@@ -308,7 +308,10 @@ def test_a_task_whose_session_ends_runs_again_and_one_that_ends_it_is_parked(
         for task, query in AT.items():
             # Its time is over before it would come back after the usual pause.
             project.send(task, task, time_limit=5, soft_time_limit=5)
-            end = f"SELECT count(pg_terminate_backend(pid)) {SESSIONS} AND query LIKE '{query}'"
+            end = (
+                f"SELECT count(pg_terminate_backend(pid, 10000)) {SESSIONS} AND query LIKE '{query}' "
+                "AND state = 'active'"
+            )
             project.wait_for(lambda end=end: database.ask(end), worker)  # type: ignore[misc]
         for task in AT:
             project.wait_for(lambda task=task: project.notes(task) == ["2"], worker)  # type: ignore[misc]
@@ -364,7 +367,14 @@ def test_where_no_result_can_be_stored_tasks_go_back_and_are_done_later(
     table = "django_celery_results_taskresult"
     tasks = ("first", "second")
     with project.working() as worker, psycopg.connect(database.url, autocommit=True) as connection:
+        project.send("hold_and_retry", "retried")
+        project.wait_for(lambda: project.ledger.llen("retried before"), worker)
         connection.execute(f"ALTER TABLE {table} RENAME TO gone")
+        project.ledger.set("enough of retried before", 1)
+        project.wait_for(lambda: "Nobody is told that" in project.output(), worker)
+        # It was acknowledged, and cannot go back.
+        project.send("tell_early", "early", task_id="early")
+        project.wait_for(lambda: letters(database), worker)
         for task in tasks:
             # Its time is over before it would come back after the usual pause.
             project.send("tell", task, time_limit=4, soft_time_limit=4)
@@ -372,8 +382,12 @@ def test_where_no_result_can_be_stored_tasks_go_back_and_are_done_later(
         connection.execute(f"ALTER TABLE gone RENAME TO {table}")
         project.wait_for(lambda: all(map(project.notes, tasks)), worker)
         ask = f"SELECT count(*) FROM {table} WHERE status = 'SUCCESS'"
-        project.wait_for(lambda: connection.execute(ask).fetchone() == (len(tasks),), worker)
-    assert letters(database) == []
+        stored = len(tasks) + 1  # and that of what was tried again
+        project.wait_for(lambda: connection.execute(ask).fetchone() == (stored,), worker)
+    assert project.ledger.lrange("retried", 0, -1) == ["0", "1"]
+    (letter,) = letters(database)
+    assert (letter["task_id"], letter["reason"]) == ("early", "failed")
+    assert not project.notes("early")
 
 
 @pytest.mark.parametrize(
@@ -434,11 +448,17 @@ def test_a_session_that_ends_over_a_result_has_the_task_run_again(
     with psycopg.connect(database.url, autocommit=True) as connection:
         connection.execute(TROUBLE)
         with project.working() as worker:
-            project.send("tell", "x")
+            failed = Celery(set_as_current=False).signature(
+                "probe.tasks.note", args=("failed",), immutable=True, queue="jobs"
+            )
+            project.send("tell", "x", link_error=[failed])
             project.wait_for(lambda: "goes back to the broker" in project.output(), worker)
             connection.execute("DELETE FROM trouble")
             project.wait_for(lambda: len(project.notes("x")) >= 2, worker)
             project.wait_for(
                 lambda: connection.execute(STORED).fetchall() == [("SUCCESS",)], worker
             )
+            project.send("note", "after")
+            project.wait_for(lambda: project.notes("after"), worker)
+    assert not project.notes("failed")
     assert not letters(database)

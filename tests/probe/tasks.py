@@ -231,6 +231,22 @@ def retry_once(self: Any, name: str) -> None:
         raise self.retry(countdown=0)
 
 
+@shared_task(acks_late=False)
+def tell_early(name: str) -> str:
+    """Be acknowledged, note something, and return it."""
+    _ledger.rpush(name, "told")
+    return name
+
+
+@shared_task(bind=True, max_retries=1)
+def hold_and_retry(self: Any, name: str) -> None:
+    """Run until somebody has seen enough of it, and try again."""
+    _ledger.rpush(name, self.request.retries)
+    if not self.request.retries:
+        hold(f"{name} before")
+        raise self.retry(countdown=1)
+
+
 @shared_task(ignore_result=True)
 def first_step(name: str) -> None:
     """Write down that a chain has begun, and wait until somebody has seen it."""

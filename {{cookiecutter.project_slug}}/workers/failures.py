@@ -42,6 +42,9 @@ def keep(task: Any, error: Exception) -> None:
         connections.settle()
         kept = park_request(DeadLetter.Reason.FAILED, task.name, task.request, history)
     except Error as away:
+        if not task.acks_late:
+            logger.error("%s[%s] is kept nowhere: %s", task.name, task.request.id, away)
+            return
         raise give_back(task, away) from error
     task.request.parked = True
     if not kept:

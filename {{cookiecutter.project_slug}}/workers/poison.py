@@ -43,7 +43,8 @@ def guard(task: Any) -> None:
     """
     request = task.request
     request.begun = time.monotonic()
-    if not is_redelivered(request):
+    # One that is acknowledged before it runs comes once, and could not be given back.
+    if not (task.acks_late and is_redelivered(request)):
         return
     try:
         starts = list(Start.objects.filter(task_id=request.id).order_by("started_at"))

@@ -24,21 +24,40 @@ from config.sessions import is_over
 
 logger = get_logger(__name__)
 
-mark_as_failure = Backend.mark_as_failure
+mark_as_failure, mark_as_retry = Backend.mark_as_failure, Backend.mark_as_retry
 
 
 def guard(app: Celery, *escapes: type[BaseException]) -> None:
     """Have these, where a task of this process lets them escape, give its message back."""
-    Backend.mark_as_failure = _mark_as_failure
+    Backend.mark_as_failure, Backend.mark_as_retry = _mark_as_failure, _mark_as_retry
     for task in app.tasks.values():
         task.__trace__ = _guarded(task.__trace__, task, escapes)
 
 
 def _mark_as_failure(backend: Any, task_id: str, exc: Exception, *args: Any, **kw: Any) -> Any:
     """Tell nobody that a task has failed which goes back: its state could not be stored."""
-    if isinstance(exc, BackendStoreError):
+    if _goes_back(backend, exc, kw.get("request")):
         raise exc
     return mark_as_failure(backend, task_id, exc, *args, **kw)
+
+
+def _goes_back(backend: Any, error: Exception, request: Any) -> bool:
+    if not request:
+        return isinstance(error, BackendStoreError)
+    task = backend.app.tasks.get(request.task)
+    if vars(request).get("parked") or not getattr(task, "acks_late", True):
+        return False
+    # Redis raises its own where a member of a chord is counted. The last two may come from anywhere.
+    away = {BackendStoreError, *getattr(backend, "connection_errors", ())} - {OSError, KeyError}
+    return isinstance(error, tuple(away)) or is_over(error)
+
+
+def _mark_as_retry(backend: Any, task_id: str, *args: Any, **kw: Any) -> Any:
+    """Go on where a retry cannot be told: it is sent, and its first message must not go back as well."""
+    try:
+        return mark_as_retry(backend, task_id, *args, **kw)
+    except Exception as error:
+        logger.warning("Nobody is told that %s is tried again: %r", task_id, error)
 
 
 def _guarded(
@@ -53,18 +72,23 @@ def _guarded(
             raise
         except escapes as error:
             outside: Any = error
+            # One that was acknowledged before it ran cannot go back: workers/request.py parks it.
+            if not task.acks_late:
+                return _ended(states.FAILURE, RuntimeError(repr(outside)), outside, internal=True)
         else:
             outside = _raised_outside(traced)
-            # One that was acknowledged before it ran cannot go back.
             if not (task.acks_late and outside and is_over(outside)):
                 return traced
         logger.warning("%s[%s] goes back to the broker: %r", task.name, task_id, outside)
         pause(task, begun, request.get("timelimit"))
-        reject = Reject(repr(outside), requeue=True)
-        info = ExceptionInfo((Reject, reject, outside.__traceback__))
-        return trace_ok_t(info, TraceInfo(states.REJECTED, reject), 0.0, None)
+        return _ended(states.REJECTED, Reject(repr(outside), requeue=True), outside)
 
     return guarded
+
+
+def _ended(state: str, how: Exception, why: Any, internal: bool = False) -> trace_ok_t:
+    info = ExceptionInfo((type(how), how, why.__traceback__), internal=internal)
+    return trace_ok_t(info, TraceInfo(state, how), 0.0, None)
 
 
 def _raised_outside(traced: trace_ok_t) -> Any:
