@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 import port_for
+import psutil
 import pytest
 from click.testing import CliRunner, Result
 from cookiecutter.cli import main
@@ -105,6 +106,13 @@ def wait_until(ask: Callable[[], Any], seconds: float) -> Any:
         assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(0.1)
     return answer
+
+
+def words(process: psutil.Process) -> list[str]:
+    """Return what a process was started with; nothing where it has just ended."""
+    with suppress(psutil.Error):
+        return process.cmdline()
+    return []
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ import pytest
 from celery import Celery
 from redis import Redis
 
-from tests.baked import PATIENCE, SOURCES, wait_until
+from tests.baked import PATIENCE, SOURCES, wait_until, words
 from tests.probed import PostgreSQL, Probed, postgresql, probed
 from tests.servers import real_redis
 
@@ -179,7 +179,7 @@ def check_a_burst(project: Probed) -> None:
         service.wait_for(lambda: service.states.count("RUNNING") == 1)
         send(project, BURST, pause=0.03)
         service.wait_for(lambda: service.states == ["RUNNING"] * MOST, seconds=30)
-        service.wait_for(lambda: project.ledger.hlen("done") == BURST)
+        service.wait_for(lambda: project.ledger.hlen("done") == BURST, seconds=180)
         service.wait_for(lambda: sorted(service.states) == ["RUNNING", *["STOPPED"] * (MOST - 1)])
         changes = [line.split(": ")[1] for line in service.log if " -> " in line]
         sizes = [int(change.split()[2]) for change in changes]
@@ -260,7 +260,7 @@ def test_nothing_is_done_while_the_broker_is_silent(
             (server,) = (
                 process
                 for process in psutil.Process().children(recursive=True)
-                if process.cmdline()[:1]
+                if words(process)[:1]
                 == [f"{redis_server} {urlsplit(url).netloc.partition('@')[2]}"]
             )
             server.suspend()

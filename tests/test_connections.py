@@ -103,7 +103,8 @@ def test_a_kept_connection_survives_what_happens_to_it(
             assert left
             project.ledger.delete("left")
             project.wait_for(lambda: database.ask(IN_TRANSACTION) == 0, worker)
-        assert database.open <= budget
+        # One that was closed just now may still be open at the server.
+        project.wait_for(lambda: database.open <= budget, worker)
     log = project.output()
     assert log.count("The task left a transaction open") == 10
     assert "Signal handler" not in log

@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,8 @@ def test_what_a_killed_worker_had_is_done_by_another(project: Probed) -> None:
         most = 1 if "solo" in (project.project.path / "config/queues.py").read_text() else 2
         project.wait_for(lambda: broker(project).hlen("unacked") >= most, worker)
         for process in [worker, *worker.children(recursive=True)]:
-            process.send_signal(signal.SIGKILL)
+            with suppress(psutil.NoSuchProcess):  # children end with their parent
+                process.send_signal(signal.SIGKILL)
         psutil.wait_procs([worker])
     with project.working() as worker:
         project.wait_for(lambda: len(project.notes("noted")) >= 3, worker)

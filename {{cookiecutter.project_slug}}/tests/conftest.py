@@ -22,7 +22,7 @@ DATABASES = {
     "{{variable}}": "{{alias}}",
     # % endfor
 }
-START = 60  # seconds that the workers may take
+START = 120  # seconds that the workers may take
 
 
 def wait_until(ask: Callable[[], Any], seconds: float) -> Any:

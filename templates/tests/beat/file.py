@@ -1,5 +1,6 @@
 """A real beat, with its schedule in a real file."""
 
+import shelve
 import shutil
 from datetime import datetime, timedelta
 from functools import partial
@@ -34,16 +35,17 @@ def schedule(tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.Mo
 
 def last_run(file: Path) -> datetime:
     """Return what a schedule file says of the first entry."""
-    scheduler = FileScheduler(app=app, schedule_filename=str(file))
-    found = scheduler.schedule[NAME].last_run_at
-    scheduler.close()
-    assert found
+    with shelve.open(str(file), flag="r") as stored:  # noqa: S301  # our own
+        found: datetime = stored["entries"][NAME].last_run_at
     return found
 
 
 def has_run(file: Path, since: datetime) -> bool:
     """Tell whether a schedule file says that the first entry was sent."""
-    return last_run(file) >= since
+    try:
+        return last_run(file) >= since
+    except Exception:  # beat is just writing it
+        return False
 
 
 def test_what_was_missed_is_sent_once_though_beat_is_killed(

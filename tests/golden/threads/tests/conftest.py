@@ -20,7 +20,7 @@ from config.queues import WORKERS
 DATABASES = {
     "DATABASE_URL": "default",
 }
-START = 60  # seconds that the workers may take
+START = 120  # seconds that the workers may take
 
 
 def wait_until(ask: Callable[[], Any], seconds: float) -> Any:
