@@ -1,5 +1,6 @@
 """Workers and a real RabbitMQ: its events, its silence, its remote control."""
 
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,6 +75,18 @@ def test_greenlets_outlive_connections_that_fell_silent(project: Probed, rabbitm
         # Two heartbeats until it knows, and the time for an answer, once for each connection.
         project.wait_for(lambda: project.notes("after"), worker, seconds=90)
         project.wait_for(lambda: listens(rabbitmq), worker)
+
+
+@pytest.mark.parametrize("pool", ["eventlet", pytest.param("gevent", marks=pytest.mark.long)])
+def test_a_cold_stop_that_comes_while_a_greenlet_runs_fails_no_task(project: Probed) -> None:
+    with project.working() as worker:
+        project.send("spin", "spun")
+        project.wait_for(lambda: project.ledger.llen("spun"), worker)
+        worker.send_signal(signal.SIGQUIT)
+        worker.wait(timeout=60)
+    with project.working() as worker:
+        project.wait_for(lambda: project.ledger.llen("spun done"), worker)
+    assert "spin" not in project.run("python", "manage.py", "dead_letters", "list")
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,17 @@ def hold(name: str) -> None:
 
 
 @shared_task(ignore_result=True)
+def spin(name: str) -> None:
+    """Keep its process busy for three seconds, and let no other greenlet have its turn."""
+    time.sleep(0.5)  # until the others wait for something
+    _ledger.rpush(name, "began")
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        pass
+    _ledger.rpush(f"{name} done", "done")
+
+
+@shared_task(ignore_result=True)
 def die(name: str, signal: int) -> None:
     """Kill the process that it runs in: with a signal, or where that is 0, by leaving."""
     _ledger.rpush(name, os.getpid())

@@ -87,6 +87,7 @@ class WorkerFixup(DjangoWorkerFixup):
             self.app.backend.on_task_call = lambda *args: None
             connection_created.connect(connections.release_with_greenlet)
             signals.task_failure.connect(connections.explain)
+            signals.worker_ready.connect(drain.aside)
         if offers(name).forks:
             TaskPool.Pool = drain.PreforkPool
             signals.worker_before_create_process.connect(preload.before_fork)
