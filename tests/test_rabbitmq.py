@@ -83,7 +83,7 @@ def test_a_cold_stop_that_comes_while_a_greenlet_runs_fails_no_task(project: Pro
         project.send("spin", "spun")
         project.wait_for(lambda: project.ledger.llen("spun"), worker)
         worker.send_signal(signal.SIGQUIT)
-        worker.wait(timeout=60)
+        assert worker.wait(timeout=60) == 0
     with project.working() as worker:
         project.wait_for(lambda: project.ledger.llen("spun done"), worker)
     assert "spin" not in project.run("python", "manage.py", "dead_letters", "list")

@@ -93,8 +93,8 @@ def between_turns(sender: Any, **kwargs: Any) -> None:
 def aside(sender: Any, **kwargs: Any) -> None:
     """Have a cold stop begin in a greenlet of its own.
 
-    The signal comes while any greenlet runs, and what it raises would fail a task: it asks the broker,
-    on a connection that somebody else may be reading from.
+    Its signal comes while any greenlet runs, a task's too: what the stop raises would fail the task, and
+    where it waits, the task would.
     """
     stop: Any = signal.getsignal(signal.SIGQUIT)
     signal.signal(signal.SIGQUIT, lambda *args: _thread.start_new_thread(stop, args))
