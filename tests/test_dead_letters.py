@@ -416,11 +416,12 @@ def test_a_connection_to_the_results_that_fell_silent_parks_nothing(
     assert letters(database) == []
 
 
-# The session ends over each result, as if the server were told to stop.
+# The session ends over the first result of each, which is tried three times, as if the server were told to stop.
 TROUBLE = """
-CREATE TABLE trouble AS SELECT 1;
+CREATE SEQUENCE x;
+CREATE SEQUENCE y;
 CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-  IF NEW.status = 'SUCCESS' AND EXISTS (SELECT FROM trouble) THEN
+  IF NEW.status IN ('SUCCESS', 'FAILURE') AND nextval(NEW.task_id) <= 3 THEN
     RAISE EXCEPTION 'terminating connection' USING ERRCODE = '57P01';
   END IF;
   RETURN NEW;
@@ -448,17 +449,24 @@ def test_a_session_that_ends_over_a_result_has_the_task_run_again(
     with psycopg.connect(database.url, autocommit=True) as connection:
         connection.execute(TROUBLE)
         with project.working() as worker:
-            failed = Celery(set_as_current=False).signature(
-                "probe.tasks.note", args=("failed",), immutable=True, queue="jobs"
-            )
-            project.send("tell", "x", link_error=[failed])
-            project.wait_for(lambda: "goes back to the broker" in project.output(), worker)
-            connection.execute("DELETE FROM trouble")
-            project.wait_for(lambda: len(project.notes("x")) >= 2, worker)
+            for task, name in (("tell", "x"), ("tell_and_fail", "y")):
+                failed = Celery(set_as_current=False).signature(
+                    "probe.tasks.note", args=(f"{name} failed",), immutable=True, queue="jobs"
+                )
+                project.send(task, name, task_id=name, link_error=[failed])
             project.wait_for(
-                lambda: connection.execute(STORED).fetchall() == [("SUCCESS",)], worker
+                lambda: all(len(project.notes(name)) >= 2 for name in ("x", "y")), worker
             )
+            project.wait_for(
+                lambda: sorted(connection.execute(STORED)) == [("FAILURE",), ("SUCCESS",)], worker
+            )
+            failure = "raised unexpected: RuntimeError('y')"
+            project.wait_for(lambda: failure in project.output(), worker)
+            project.wait_for(lambda: project.notes("y failed"), worker)
             project.send("note", "after")
             project.wait_for(lambda: project.notes("after"), worker)
-    assert not project.notes("failed")
-    assert not letters(database)
+    assert not project.notes("x failed")
+    assert project.output().count("raised unexpected") == 1
+    assert project.ledger.llen("y failed") == 1
+    (letter,) = letters(database)
+    assert "RuntimeError: y" in letter["history"]

@@ -242,6 +242,13 @@ def retry_once(self: Any, name: str) -> None:
         raise self.retry(countdown=0)
 
 
+@shared_task
+def tell_and_fail(name: str) -> None:
+    """Note something, and fail."""
+    _ledger.rpush(name, "told")
+    raise RuntimeError(name)
+
+
 @shared_task(acks_late=False)
 def tell_early(name: str) -> str:
     """Be acknowledged, note something, and return it."""

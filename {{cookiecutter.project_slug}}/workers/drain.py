@@ -91,7 +91,7 @@ def between_turns(sender: Any, **kwargs: Any) -> None:
 
 
 def aside(sender: Any, **kwargs: Any) -> None:
-    """Have a cold stop begin in a greenlet of its own.
+    """Have a cold stop, by QUIT, begin in a greenlet of its own.
 
     Its signal comes while any greenlet runs, a task's too: what the stop raises would fail the task, and
     where it waits, the task would.

@@ -22,7 +22,7 @@ KILLERS = {"GreenletExit", "Timeout"}
 
 
 def keep(task: Any, error: Exception) -> None:
-    """Park the running task.
+    """Park the running task; one that was acknowledged, and cannot be parked, is only logged.
 
     Raises Reject where a database is away, or has ended a session, so that its message goes back, and
     Ignore where another worker has done the task: it was taken over from this one, which was frozen
@@ -44,9 +44,10 @@ def keep(task: Any, error: Exception) -> None:
     except Error as away:
         if not task.acks_late:
             logger.error("%s[%s] is kept nowhere: %s", task.name, task.request.id, away)
+            task.request.parked = error
             return
         raise give_back(task, away) from error
-    task.request.parked = True
+    task.request.parked = error
     if not kept:
         raise Ignore("another worker has done it") from error
 

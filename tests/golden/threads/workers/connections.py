@@ -7,7 +7,6 @@ config/settings/connections.py has it so. No task needs to know; workers/fixup.p
 import inspect
 import os
 import sys
-from contextlib import suppress
 from typing import Any
 
 from celery.utils.log import get_logger
@@ -19,6 +18,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from workers import health_checks
 from workers.budget import CLOSED, POOLED, held, pool_size
 from workers.pools import offers
+from workers.reconnect import try_again
 from workers.worker import Worker
 
 logger = get_logger(__name__)
@@ -75,12 +75,6 @@ def outlive_greenlets(connection: Any) -> None:
     """
     module: Any = sys.modules[type(connection.pool).__module__]
     module.CLIENT_EXCEPTIONS = BaseException
-
-
-def try_again(pool: Any) -> None:
-    """Have a pool begin to connect anew. By itself it waits until somebody asks, and all may be waiting."""
-    with suppress(Exception):  # its server is still away, or it is closed
-        pool.putconn(pool.getconn(timeout=0.01))
 
 
 def largest_pool() -> int:

@@ -42,10 +42,10 @@ def _mark_as_failure(backend: Any, task_id: str, exc: Exception, *args: Any, **k
 
 
 def _goes_back(backend: Any, error: Exception, request: Any) -> bool:
-    if not request:
+    if not request or request.is_eager:
         return isinstance(error, BackendStoreError)
     task = backend.app.tasks.get(request.task)
-    if vars(request).get("parked") or not getattr(task, "acks_late", True):
+    if error is vars(request).get("parked") or not getattr(task, "acks_late", True):
         return False
     # Redis raises its own where a member of a chord is counted. The last two may come from anywhere.
     away = {BackendStoreError, *getattr(backend, "connection_errors", ())} - {OSError, KeyError}
