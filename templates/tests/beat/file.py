@@ -35,7 +35,7 @@ def schedule(tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.Mo
 
 def last_run(file: Path) -> datetime:
     """Return what a schedule file says of the first entry."""
-    with shelve.open(str(file), flag="r") as stored:  # noqa: S301  # our own
+    with shelve.open(str(file), flag="r") as stored:
         found: datetime = stored["entries"][NAME].last_run_at
     return found
 
