@@ -117,14 +117,7 @@ class Harness:
         stream.rate = self.rate
         stream.start()
         running.until(lambda: stream.placed >= 0.4 * self.ids, numbers.START, "the stream flows")
-        # Workers that keep up with it need a rush.
-        stream.rate = numbers.RUSH
-        running.until(
-            lambda: running.in_flight() >= numbers.IN_FLIGHT,
-            numbers.START,
-            f"{numbers.IN_FLIGHT} tasks are in flight",
-        )
-        stream.rate = self.rate
+        running.rush()
         outcome.in_flight = running.in_flight()
         outcome.begun = time.monotonic()
         assert cell.fault.inject

@@ -8,6 +8,7 @@ SHORT = 80  # the same in `make test`
 RATE = 25  # requests a second, at the least
 LONGEST_LOAD = 40  # for how long they come in at the most: many come faster
 RUSH = 60  # the same until enough is in flight
+LULL = 5  # the same while what is in flight is waited for
 CUSTOMERS = 8  # who ask at once
 IN_FLIGHT = 20  # accepted and not final, when the fault hits, at the least
 STEPS_AFTER = 2  # that follow the first step of an order
@@ -31,7 +32,7 @@ REDELIVERY = {"redis": SILENCE + SILENCE / 6 + 3, "rabbitmq": 2 * HEARTBEAT + 5}
 
 # --- Patience ---------------------------------------------------------------------------------
 
-START = 60  # until web and workers are up
+START = 120  # until web and workers are up
 SETTLE = 45  # beyond the redelivery, until every id is final
 BOUNDED_REQUEST = 2 * PUBLISH_TIMEOUT + 5  # the longest answer while the broker is away
 RESTART = 0.5  # the pause of the supervisor before it starts anew what has died

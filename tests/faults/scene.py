@@ -193,6 +193,38 @@ class Scene:
 
         return awaited(looking, seconds, what, pause=0.3)
 
+    def rush(self) -> None:
+        """Have more come in, until enough is in flight: workers may keep up with the stream."""
+        with self._at_rate(numbers.RUSH):
+            self.until(
+                lambda: self.in_flight() >= numbers.IN_FLIGHT,
+                numbers.START,
+                f"{numbers.IN_FLIGHT} tasks are in flight",
+            )
+
+    def catch_up(self) -> None:
+        """Have less come in, until what is in flight is final, for as long as some of it becomes so.
+
+        Or a machine that can just keep up with the stream would never come to an end.
+        """
+        patience = numbers.REDELIVERY[self.broker.name] + numbers.SETTLE
+        left = self.ledger().open()
+
+        def further() -> set[str]:
+            return left - self.ledger().open()
+
+        with self._at_rate(numbers.LULL):
+            while left:
+                left -= self.until(further, patience, f"one of {len(left)} ids is final")
+
+    @contextmanager
+    def _at_rate(self, rate: float) -> Iterator[None]:
+        usual, self.stream.rate = self.stream.rate, rate
+        try:
+            yield
+        finally:
+            self.stream.rate = usual
+
 
 def program(scene: Scene, name: str, *module: str, **changes: str) -> Program:
     """Return a program of the project that was not started yet."""

@@ -50,7 +50,7 @@ class Stream:
     answers: list[Answer] = field(default_factory=list)
     placed: int = 0
     _due: float = 0.0
-    _client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=numbers.START))
+    _client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=LONGEST))
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _enough: threading.Event = field(default_factory=threading.Event)
     _customers: list[threading.Thread] = field(default_factory=list)

@@ -206,15 +206,11 @@ def killed_after_the_effect(scene: Scene) -> str:
         "orders.tasks.call_gateway",
         "orders.tasks.send_receipt",
     ):
+        scene.rush()
         scene.arm(f"die-after-{task}")
         pids.append(str(died_of(scene, f"die-after-{task}")))
         # Or a neighbour that is there each time would be taken for what kills.
-        held = scene.ledger().open()
-        scene.until(
-            lambda held=held: not held & scene.ledger().open(),  # type: ignore[misc]
-            numbers.REDELIVERY[scene.broker.name] + numbers.SETTLE,
-            "others have done what it had in hand",
-        )
+        scene.catch_up()
     return f"killed after the effect: {', '.join(pids)}"
 
 
