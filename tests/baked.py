@@ -174,7 +174,7 @@ class BakedProject:
     @contextmanager
     def running(self, **changes: str) -> Iterator["RunningProject"]:
         """Keep `make run` up."""
-        self.furnish("make", "run")
+        self.install()
         port = port_for.select_random()
         log = self.path / "run.log"
         with log.open("wb") as output:
@@ -194,6 +194,11 @@ class BakedProject:
             service.interrupt()
             process.wait(timeout=120)
             self.lend("make", "run")
+
+    def install(self) -> None:
+        """Have its environment made, which takes as long as it takes."""
+        self.furnish("make", "run")
+        self.run("make", "setup")
 
     def furnish(self, *command: str) -> None:
         """Before a command of make's: take the environment of a project that requires the same.

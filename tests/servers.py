@@ -106,6 +106,7 @@ class _RabbitMQ(RabbitMqExecutor):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        self._timeout = 180  # several start at once
         self._envvars["ERL_EPMD_PORT"] = str(port_for.select_random())
 
 

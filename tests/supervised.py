@@ -157,7 +157,7 @@ def supervised(
         )
     service = Supervised(project, changes, f"http://127.0.0.1:{port}", payments, daemon)
     try:
-        wait_until(service.all_run, 90)
+        wait_until(service.all_run, 180)
         yield service
     finally:
         below = daemon.children(recursive=True)

@@ -348,7 +348,7 @@ def test_no_acknowledgement_is_lost_under_many_greenlets(project: Probed) -> Non
     project.declare("concurrency=20", "concurrency=200")
     with project.working() as worker:
         project.touch(10_000)
-        project.wait_for(lambda: project.ledger.hlen("done") == 10_000, worker, 300)
+        project.wait_for(lambda: project.ledger.hlen("done") == 10_000, worker, 900)
         broker = Redis.from_url(project.environment["CELERY_BROKER_URL"])
         project.wait_for(lambda: broker.hlen("unacked") == 0, worker)
     assert set(project.ledger.hvals("started")) == {"1"}

@@ -145,7 +145,7 @@ def done_over(project: Probed, number: int) -> bool:
 def test_a_stop_in_full_swing_waits_for_what_children_have_been_given(
     idle: Probed, size: int
 ) -> None:
-    idle.touch(600, headers={"filler": "x" * size})
+    idle.touch(600 if size else 2_000, headers={"filler": "x" * size})
     for _ in range(STOPS):
         before = idle.ledger.hlen("done")
         with idle.working() as process:

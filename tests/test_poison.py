@@ -164,7 +164,8 @@ def test_who_was_in_two_processes_that_died_runs_beside_none_of_these(
 ) -> None:
     broker = Redis.from_url(project.environment["CELERY_BROKER_URL"])
     for number in [*AGAIN["once"], *AGAIN["twice"]]:
-        project.send("touch", number, 1, task_id=number)
+        # Long enough to be seen at it.
+        project.send("touch", number, 3, task_id=number)
     for place, text in enumerate(broker.lrange("jobs", 0, -1)):
         message = json.loads(text)
         message["properties"]["delivery_info"]["redelivered"] = True

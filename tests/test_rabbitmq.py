@@ -61,9 +61,9 @@ def behind_a_proxy(project: Probed, rabbitmq: str) -> Iterator[tuple[psutil.Proc
 @pytest.mark.parametrize("pool", ["gevent", pytest.param("eventlet", marks=pytest.mark.long)])
 def test_greenlets_wait_for_no_events(project: Probed) -> None:
     with project.working() as worker:
-        project.send("sleep", "slept", times=300)
-        # 15 turns of 50 ms. Celery by itself takes ten a second.
-        project.wait_for(lambda: project.ledger.llen("slept") == 300, worker, seconds=15)
+        project.send("sleep", "slept", times=900)
+        # 45 turns of 50 ms. Celery by itself takes ten a second.
+        project.wait_for(lambda: project.ledger.llen("slept") == 900, worker, seconds=60)
 
 
 @pytest.mark.long

@@ -44,8 +44,9 @@ def test_the_answered_pools_and_sizes_are_what_runs(tmp_path: Path) -> None:
     )
     with project.running() as service:
         assert service.finish(service.place())["state"] == "completed"
-        wait_until(lambda: len(stats(project)) == 3, 60)
-        pools = stats(project)
+        found: list[dict[str, dict[str, Any]]] = []
+        wait_until(lambda: found.append(stats(project)) or len(found[-1]) == 3, 60)  # type: ignore[func-returns-value]
+        pools = found[-1]
     assert {name: pool["max-concurrency"] for name, pool in pools.items()} == {
         "default": 2,
         "video": 8,
@@ -139,7 +140,7 @@ def test_beat_sends_a_crontab_entry_once_and_a_killed_beat_sends_nothing_twice(
     declaration.write_text(text.replace(entry, entry + second))
 
     with project.running() as service:
-        service.wait_for(lambda: len(sent(service)) >= 2, 90)
+        service.wait_for(lambda: len(sent(service)) >= 2, 180)
         (beat,) = (
             process
             for process in psutil.Process(service.process.pid).children(recursive=True)
@@ -235,8 +236,11 @@ def test_without_the_example_a_task_runs_and_nothing_speaks_of_it(tmp_path: Path
 @pytest.mark.parametrize("pool", ["prefork", pytest.param("gevent", marks=pytest.mark.long)])
 def test_ctrl_c_stops_the_web_then_the_workers_then_the_servers(tmp_path: Path, pool: str) -> None:
     project = bake(tmp_path, queues=f"default io_heavy:{pool}:4")
+    project.install()
     port = port_for.select_random()
-    terminal = shell(project, f"make run PORT={port} WORKERS='default io_heavy'")
+    # Longer than it takes until the web is gone.
+    running = f"make run PORT={port} WORKERS='default io_heavy' PAYMENT_GATEWAY_TIMEOUT=60"
+    terminal = shell(project, running)
     shown = terminal.logfile_read = StringIO()
     broker = int(read(terminal, r"CELERY_BROKER_URL +redis://127.0.0.1:(\d+)/0 "))
     payments = read(terminal, r"PAYMENT_GATEWAY_URL +(\S+)")
@@ -244,7 +248,7 @@ def test_ctrl_c_stops_the_web_then_the_workers_then_the_servers(tmp_path: Path, 
     terminal.expect("@.* ready")
     wait_until(lambda: is_listening(port), 60)
 
-    httpx.put(f"{payments}/behaviour", json={"delay": 8}, timeout=PATIENCE)
+    httpx.put(f"{payments}/behaviour", json={"delay": 20}, timeout=PATIENCE)
     url = f"http://127.0.0.1:{port}/api/orders/"
     order = {"email": "a@example.com", "amount": "12.50"}
     order_id = httpx.post(url, json=order, timeout=PATIENCE).json()["id"]
@@ -322,6 +326,7 @@ def failing(project: BakedProject, *command: str, **changes: str) -> str:
 @pytest.mark.long
 def test_a_second_ctrl_c_kills_and_all_runs_every_worker(tmp_path: Path) -> None:
     project = bake(tmp_path, queues="default:threads video:prefork:2")
+    project.install()
     port = port_for.select_random()
     terminal = shell(project, f"make run PORT={port}")
     payments = read(terminal, r"PAYMENT_GATEWAY_URL +(\S+)")

@@ -61,8 +61,8 @@ def test_a_task_and_a_queue_added_as_it_says_run(tmp_path: Path) -> None:
         follow(project, step)
     project.run("make", "lint")
     with project.running() as service:
-        code = "from accounts.tasks import count_sessions as t; print(t.delay().get(timeout=30))"
+        code = "from accounts.tasks import count_sessions as t; print(t.delay().get(timeout=120))"
         shown = service.manage("python", "manage.py", "shell", "--verbosity=0", "--command", code)
         assert shown.split()[-1] == "0"
-        log = service.log.read_text()
-    assert re.search(r" reports +\S+ Task accounts\.tasks\.count_sessions\S+ succeeded", log)
+        done = re.compile(r" reports +\S+ Task accounts\.tasks\.count_sessions\S+ succeeded")
+        service.wait_for(lambda: done.search(service.log.read_text()), 30)

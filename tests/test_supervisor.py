@@ -38,7 +38,7 @@ def service(
         (project.path / ".venv").symlink_to(environment("5.2"))
         declare(project, '"default", ', '"default", processes=2, ')
         configure(project, "numprocs = 1\n", "numprocs = 2\n")
-        configure(project, "-m workers.watch", "-m workers.watch --stale 20")
+        configure(project, "-m workers.watch", "-m workers.watch --stale 60")
         with (
             payment_service(project) as payments,
             supervised(project, database.url, redis, payments) as up,
@@ -89,7 +89,7 @@ def test_what_was_killed_or_froze_is_started_again(
 ) -> None:
     pid, said = service.pid(name), len(service.log("watch"))
     os.kill(pid, number)
-    wait_until(lambda: service.pid(name) not in (0, pid), 90)
+    wait_until(lambda: service.pid(name) not in (0, pid), 180)
     wait_until(service.all_run, PATIENCE)
     assert not psutil.pid_exists(pid)
     wait_until(lambda: set(service.nodes()) >= NODES, PATIENCE)
@@ -104,7 +104,7 @@ def test_beat_that_freezes_while_it_starts_is_started_again(service: Supervised)
     os.kill(pid, signal.SIGSTOP)
     # As if it had never got as far as to say that it is alive.
     (service.project.path / "deploy/supervisor/var/heartbeats/beat").unlink(missing_ok=True)
-    wait_until(lambda: service.pid("front:beat") not in (0, pid), 90)
+    wait_until(lambda: service.pid("front:beat") not in (0, pid), 180)
     wait_until(service.all_run, PATIENCE)
 
 

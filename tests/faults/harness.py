@@ -149,7 +149,7 @@ class Harness:
         patience = numbers.REDELIVERY[cell.broker] + numbers.SETTLE + cell.fault.patience
         with suppress(AssertionError):
             awaited(drained, patience, "drained")
-        assert running.ready(), "/readyz does not say that all is well"
+        awaited(running.ready, numbers.START, "/readyz says that all is well")
         running.enough()
         running.supervisor.stop()
         outcome.codes |= terminated([*running.workers, *running.beats], numbers.DRAIN + 10)

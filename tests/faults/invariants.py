@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from tests.faults import numbers
 from tests.faults.cells import Cell
@@ -97,7 +98,8 @@ def _lies(cell: Cell, scene: Scene, outcome: Outcome) -> Iterator[str]:
     others = [h for h in scene.healths if h.at < outcome.begun or h.at > outcome.over + 12]
     if cell.fault.web_stays and (silent := sum(h.lives != 200 for h in scene.healths)):
         yield f"/healthz did not answer {silent} times"
-    if wrong := [h for h in others if h.ready != 200]:
+    # Twice in a row: servers that share a busy machine with all the rest may miss one look's limit.
+    if wrong := [b for a, b in pairwise(others) if a.ready != 200 != b.ready]:
         yield f"/readyz said no {len(wrong)} times while nothing was away: {wrong[0].missing!r}"
     away = cell.fault.away
     if away and not any(h.ready == 503 and away in h.missing for h in during):
@@ -113,9 +115,8 @@ def throughput_back(scene: Scene, begun: float) -> float | None:
 
     def rate(end: float) -> float:
         points = [point for point in scene.finals if end - window <= point[0] <= end]
-        if len(points) < 2 or points[-1][0] == points[0][0]:
-            return 0.0
-        return (points[-1][1] - points[0][1]) / (points[-1][0] - points[0][0])
+        # By the whole window: where looking was held up, its points are close to each other.
+        return (points[-1][1] - points[0][1]) / window if points else 0.0
 
     before = rate(begun)
     for at, _ in scene.finals:

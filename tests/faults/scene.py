@@ -84,7 +84,7 @@ class Scene:
         """Have the next process that passes the moment suffer a mishap; one alone."""
         (self.folder / "armed" / mishap).touch()
 
-    def fired(self, mishap: str, seconds: float = 30) -> None:
+    def fired(self, mishap: str, seconds: float = numbers.START) -> None:
         """Wait until it was suffered. Raises AssertionError where it was not."""
         awaited((self.folder / "fired" / mishap).exists, seconds, f"{mishap} did not happen")
 
