@@ -89,6 +89,7 @@ RABBITMQ = [
     "dev/rabbitmq.py",
     "tests/test_rabbitmq.py",
     "workers/rabbitmq.py",
+    "workers/returned.py",
     "workers/remote_control.py",
 ]
 DEDICATED = ["config/routers.py", "config/settings/routers.py", "tests/test_routers.py"]

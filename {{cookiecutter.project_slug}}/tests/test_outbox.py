@@ -275,3 +275,17 @@ def test_each_table_keeps_what_its_bound_says(monkeypatch: pytest.MonkeyPatch) -
     assert {name: letters.count(name) for name in letters} == dict.fromkeys(
         ("settled", "waiting", "unsent"), 5
     )
+
+
+def test_a_row_that_a_keeper_is_sending_is_no_dead_letter() -> None:
+    row = outbox.put(task.name, "old", outbox.message(task.name, None, None, {}))
+    long_ago = timezone.now() - timedelta(days=settings.RETENTION_DAYS["outbox"] + 1)
+    OutboxMessage.objects.filter(pk=row.pk).update(accepted_at=long_ago)
+    assert outbox.claim(row)
+    retention.enforce()
+    assert (OutboxMessage.objects.count(), DeadLetter.objects.count()) == (1, 0)
+    # The broker would not have it.
+    later = timezone.now() + timedelta(seconds=relay.LATEST)
+    OutboxMessage.objects.filter(pk=row.pk).update(next_try_at=later)
+    retention.enforce()
+    assert (OutboxMessage.objects.count(), DeadLetter.objects.count()) == (0, 1)

@@ -1,6 +1,6 @@
 """System checks that hold the running project to what config/ declares."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
@@ -8,9 +8,9 @@ from celery import current_app
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
-from config import limits
 from config.queues import ROUTES, WORKERS
 from workers.pools import POOLS
+from workers.task_checks import tasks
 from workers.worker import problems, quorum_problems
 
 DECLARATION = "config/queues.py"
@@ -82,61 +82,12 @@ def check_visibility_timeout(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-@register("workers")
-def check_limits(**kwargs: Any) -> list[CheckMessage]:
-    """Refuse a task that may run for longer than whoever stops a worker waits for it."""
-    return [
-        Error(
-            f"The task {task.name} may run for {task.time_limit} s, longer than any is waited for: "
-            "a deployment would cut it short.",
-            f"Set TASK in config/limits.py to {task.time_limit}, or lower its time_limit.",
-            id="workers.E014",
-        )
-        for task in _tasks().values()
-        if (getattr(task, "time_limit", None) or 0) > limits.TASK
-    ]
-
-
-@register("workers")
-def check_schedule(**kwargs: Any) -> list[CheckMessage]:
-    """Refuse a periodic task that no worker knows, and one whose runs would pile up."""
-    schedule, known = current_app.conf.beat_schedule, _tasks()
-    ours = sorted(task for task in known if not task.startswith("celery."))
-    unknown = [
-        Error(
-            f"The periodic task {name!r} is {entry.get('task')!r}, which no worker knows: "
-            "each one that is sent would be thrown away.",
-            f"Name one of: {', '.join(ours)}.",
-            id="workers.E005",
-        )
-        for name, entry in schedule.items()
-        if entry.get("task") not in known
-    ]
-    endless = [
-        Error(
-            f"The periodic task {name!r} has no `expires`: sent while no worker is up, its runs "
-            "would pile up and then happen all at once.",
-            'Add "options": {"expires": SECONDS}, a little less than the time to its next run.',
-            id="workers.E006",
-        )
-        for name, entry in schedule.items()
-        if not (entry.get("options") or {}).get("expires")
-    ]
-    return [*unknown, *endless]
-
-
-def _tasks() -> Mapping[str, Any]:
-    """Return every task by its name, as a worker would know it."""
-    current_app.autodiscover_tasks(force=True)
-    return current_app.tasks
-
-
 def _named_queues() -> Iterator[tuple[str, str]]:
     """Yield (place, queue) for every queue that is named outside the declaration."""
     conf = current_app.conf
     yield "CELERY_TASK_DEFAULT_QUEUE", conf.task_default_queue
     for queue in conf.task_queues or ():
         yield "CELERY_TASK_QUEUES", queue.name
-    for task in _tasks().values():
+    for task in tasks().values():
         if queue := getattr(task, "queue", None):
             yield f"The task {task.name}", queue

@@ -53,6 +53,9 @@ def send_again(letter: DeadLetter, anew: bool = True) -> None:
         ) from error
     if anew:
         options = {name: value for name, value in options.items() if name not in TIMES}
+    if letter.task_id:
+        # What came out of the outbox has it beside its options.
+        options["task_id"] = letter.task_id
     if options.get("queue") not in current_app.amqp.queues:
         options.pop("queue", None)  # it is gone: where the routes send the task now
     try:

@@ -11,7 +11,7 @@ from django.db import router, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from workers import dead_letters
+from workers import dead_letters, outbox
 from workers.models import DeadLetter, Effect, OutboxMessage, Start
 
 logger = get_logger(__name__)
@@ -61,11 +61,12 @@ def delete(rows: QuerySet[Any]) -> int:
 def park(rows: QuerySet[OutboxMessage]) -> int:
     """Make dead letters of tasks that nobody could send, and return how many they were."""
     parked = 0
-    while batch := list(rows[:BATCH]):
+    while batch := list(rows.exclude(next_try_at__range=outbox.claimed())[:BATCH]):
         for row in batch:
             with transaction.atomic(using=router.db_for_write(OutboxMessage)):
-                # Somebody may have sent it meanwhile, and another keeper may be at it.
-                if OutboxMessage.objects.filter(pk=row.pk).delete()[0]:
+                # Another keeper may have claimed it meanwhile, to send it or to park it.
+                ours = OutboxMessage.objects.filter(pk=row.pk, next_try_at=row.next_try_at)
+                if ours.delete()[0]:
                     dead_letters.park(
                         DeadLetter.Reason.UNSENT,
                         row.failure,

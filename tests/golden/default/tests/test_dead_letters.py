@@ -18,7 +18,7 @@ from pytest_django import DjangoAssertNumQueries
 from accounts.tasks import remove_expired_sessions
 from config.celery import app
 from config.queues import QUEUES
-from workers import dead_letters, replay
+from workers import dead_letters, outbox, replay
 from workers.models import DeadLetter, OutboxMessage
 from workers.payload import PayloadError, dumps
 
@@ -70,6 +70,15 @@ def test_what_a_person_sends_again_is_due_at_once_and_never_over() -> None:
         replay.send_again(letters()[0])
         options = json.loads(OutboxMessage.objects.get().body)["options"]
         assert "expires" not in options
+    app.control.purge()
+
+
+def test_what_could_not_be_sent_keeps_its_id() -> None:
+    body = outbox.message(NAME, None, None, {})
+    parked(reason="unsent", task_id="kept", body=body)
+    with transaction.atomic():
+        replay.send_again(letters()[0])
+        assert OutboxMessage.objects.get().task_id == "kept"
     app.control.purge()
 
 

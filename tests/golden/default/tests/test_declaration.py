@@ -4,6 +4,7 @@ import subprocess
 import sys
 from configparser import ConfigParser
 
+import celery
 import pytest
 from django.core.checks import run_checks
 
@@ -61,6 +62,15 @@ def test_the_checks_refuse_a_task_that_no_stop_would_wait_for(
     (error,) = run_checks()
     assert remove_expired_sessions.name in error.msg
     assert f"Set TASK in config/limits.py to {limits.TASK + 1}" in str(error.hint)
+
+
+def test_the_checks_refuse_a_task_that_is_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Plain(celery.Task):
+        name = "plain"
+
+    monkeypatch.setitem(app.tasks, "plain", Plain())
+    (error,) = run_checks()
+    assert "The task plain is of a class" in error.msg
 
 
 def test_the_checks_refuse_a_route_to_an_undeclared_queue(monkeypatch: pytest.MonkeyPatch) -> None:

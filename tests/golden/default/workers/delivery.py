@@ -12,7 +12,7 @@ from celery.utils import uuid
 from celery.utils.log import get_logger
 from django.db import Error, transaction
 
-from workers import failures, outbox, poison, publishing
+from workers import failures, outbox, payload, poison, publishing
 
 logger = get_logger(__name__)
 
@@ -35,7 +35,7 @@ class Task(DjangoTask):
         if self.app.conf.task_always_eager or options.get("connection"):
             return send(args, kwargs, task_id, **options)
         args, kwargs = self._checked(args, kwargs)
-        task_id = task_id or uuid()
+        options, task_id = payload.countable(options), task_id or uuid()
         body = outbox.message(self.name, args, kwargs, self._complete(options))
         try:
             return publishing.bounded(partial(send, args, kwargs, task_id), **options)

@@ -1,7 +1,7 @@
 """Keeps a task as a row until the broker has it, so that no accepted task depends on the broker."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -88,7 +88,8 @@ def send(row: OutboxMessage, **how: Any) -> None:
     options = {**options, "headers": headers, "ignore_result": True, "task_id": row.task_id}
 
     def publish(**bounds: Any) -> None:
-        current_app.send_task(row.task, content["args"], content["kwargs"], **options, **bounds)
+        given = {**payload.countable(options), **bounds}
+        current_app.send_task(row.task, content["args"], content["kwargs"], **given)
 
     publishing.bounded(publish, **how)
 
@@ -109,6 +110,12 @@ def claim(row: OutboxMessage) -> bool:
         return False
     row.next_try_at = until
     return True
+
+
+def claimed() -> tuple[datetime, datetime]:
+    """Return between which moments a row is tried next that somebody sends just now."""
+    now = timezone.now()
+    return now, now + timedelta(seconds=CLAIM)
 
 
 def publish(row: OutboxMessage) -> None:

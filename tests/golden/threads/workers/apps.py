@@ -14,6 +14,7 @@ class WorkersConfig(AppConfig):
         """Load the Celery app: without it `.delay()` in the web process would miss our broker."""
         import_module("config.celery")
         import_module("workers.checks")
+        import_module("workers.task_checks")
         import_module("workers.connection_checks")
         import_module("workers.deployment")
         # Receivers of Celery's signals, which need the models.

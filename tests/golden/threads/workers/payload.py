@@ -57,6 +57,16 @@ def check_wait(task: str, eta: Any) -> None:
         )
 
 
+def countable(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options whose wait the broker can count: RabbitMQ's are whole seconds, from one on."""
+    if "visibility_timeout" in settings.CELERY_BROKER_TRANSPORT_OPTIONS:
+        return options
+    eta, left = options.get("eta"), options.get("countdown") or 0
+    if isinstance(eta, datetime) and timezone.is_aware(eta):
+        left = (eta - timezone.now()).total_seconds()
+    return {**options, "eta": None, "countdown": max(1, left)} if 0 < left < 2 else options
+
+
 def _not_json(
     task: str, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
 ) -> PayloadError:
