@@ -92,6 +92,7 @@ RABBITMQ = [
     "workers/returned.py",
     "workers/remote_control.py",
 ]
+DATABASE_RESULTS = ["tests/test_results.py", "workers/results.py"]
 DEDICATED = ["config/routers.py", "config/settings/routers.py", "tests/test_routers.py"]
 DOCKER = [".dockerignore", "Dockerfile", "compose.override.yaml", "compose.yaml", "dev/reload.py"]
 SUPERVISOR = [f"deploy/supervisor/{name}" for name in ("supervisord.conf", "var/.gitignore")]
@@ -112,6 +113,7 @@ def expected_files(given: dict[str, str]) -> set[str]:
         EXAMPLE if given["example_app"] == "true" else [],
         DEDICATED if given["dedicated_task_database"] == "true" else [],
         BEAT if given["beat_scheduler"] != "none" else [],
+        DATABASE_RESULTS if given["result_backend"] == "database" else [],
         REDIS if redis else [],
         DOCKER if given["deployment"] == "docker" else SUPERVISOR,
         FLOWER if given["use_flower"] == "true" else [],

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from celery import current_app
+from django.apps import apps
 from django.conf import settings
 from django.db import connections
 
@@ -50,7 +50,7 @@ def shares(alias: str, workers: Sequence[Worker] | None = None) -> list[Share]:
 def _others(workers: Sequence[Worker]) -> Iterator[Share]:
     web = settings.WEB_THREADS
     yield Share("web", settings.WEB_CONCURRENCY, web, f"{web}, one a thread")
-    if current_app.conf.result_backend == "django-db":
+    if apps.is_installed("django_celery_results"):
         # Of a task that was revoked, or whose child was killed.
         apart = [worker for worker in workers if not offers(worker.pool).greenlets]
         processes = sum(share(worker, "", "", 1).processes for worker in apart)

@@ -54,12 +54,10 @@ class Request(celery_request.Request):
     ) -> None:
         """Park what failed, unless the task itself has, or it is given back."""
         exc = exc_info.exception
-        if isinstance(exc, ExceptionWithTraceback):
-            exc = exc.exc
+        exc = exc.exc if isinstance(exc, ExceptionWithTraceback) else exc
         again = isinstance(exc, LOST) and self.task.acks_late and self.task.reject_on_worker_lost
         elsewhere = again or isinstance(exc, (TaskPredicate, Terminated))
-        parked = return_ok and not exc_info.internal
-        if elsewhere or parked or self.keep(str(exc_info)):
+        if elsewhere or (return_ok and not exc_info.internal) or self.keep(str(exc_info)):
             with self.settled():
                 super().on_failure(exc_info, send_failed_event, return_ok)
 
@@ -76,6 +74,9 @@ class Request(celery_request.Request):
                 self.acknowledge()
             elif not self.acknowledged:
                 self.give_back()
+
+    def _success_was_stored(self) -> Any:  # of a chord's member, which perhaps nobody has counted
+        return False if self._context.chord else super()._success_was_stored()
 
     def _announce_revoked(self, *args: Any, **kwargs: Any) -> None:
         try:
