@@ -115,10 +115,13 @@ def throughput_back(scene: Scene, begun: float) -> float | None:
 
     def rate(end: float) -> float:
         points = [point for point in scene.finals if end - window <= point[0] <= end]
-        # By the whole window: where looking was held up, its points are close to each other.
-        return (points[-1][1] - points[0][1]) / window if points else 0.0
+        # Where looking was held up, they are close to each other, and say nothing.
+        if not points or (spread := points[-1][0] - points[0][0]) < window / 2:
+            return 0.0
+        return (points[-1][1] - points[0][1]) / spread
 
-    before = rate(begun)
+    # Of the last window that has enough of them.
+    before = next(filter(None, (rate(at) for at, _ in reversed(scene.finals) if at <= begun)), 0.0)
     for at, _ in scene.finals:
         # A window that lies behind the fault as a whole.
         if at - window >= begun and rate(at) >= numbers.SHARE * before:

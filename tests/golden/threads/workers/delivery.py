@@ -35,10 +35,14 @@ class Task(DjangoTask):
         if self.app.conf.task_always_eager or options.get("connection"):
             return send(args, kwargs, task_id, **options)
         args, kwargs = self._checked(args, kwargs)
-        options, task_id = payload.countable(options), task_id or uuid()
+        task_id = task_id or uuid()
         body = outbox.message(self.name, args, kwargs, self._complete(options))
+
+        def publish(**how: Any) -> Any:
+            return send(args, kwargs, task_id, **payload.countable(how))
+
         try:
-            return publishing.bounded(partial(send, args, kwargs, task_id), **options)
+            return publishing.bounded(publish, **options)
         except publishing.refusals() as refusal:
             # A retry leaves the transaction that it is called in, and would take the row with it.
             if (

@@ -53,8 +53,7 @@ class Request(celery_request.Request):
         self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False
     ) -> None:
         """Park what failed, unless the task itself has, or it is given back."""
-        exc = exc_info.exception
-        exc = exc.exc if isinstance(exc, ExceptionWithTraceback) else exc
+        exc = e.exc if isinstance(e := exc_info.exception, ExceptionWithTraceback) else e
         again = isinstance(exc, LOST) and self.task.acks_late and self.task.reject_on_worker_lost
         elsewhere = again or isinstance(exc, (TaskPredicate, Terminated))
         if elsewhere or (return_ok and not exc_info.internal) or self.keep(str(exc_info)):
@@ -75,8 +74,9 @@ class Request(celery_request.Request):
             elif not self.acknowledged:
                 self.give_back()
 
-    def _success_was_stored(self) -> Any:  # of a chord's member, which perhaps nobody has counted
-        return False if self._context.chord else super()._success_was_stored()
+    def _success_was_stored(self) -> Any:  # perhaps nobody has counted a member of a chord
+        late = self.task.acks_late and self.task.reject_on_worker_lost
+        return False if late and self._context.chord else super()._success_was_stored()
 
     def _announce_revoked(self, *args: Any, **kwargs: Any) -> None:
         try:
